@@ -1,0 +1,78 @@
+//! Every bound in the system. A queue, buffer or loop whose bound is not here is a bug
+//! (invariant 10). Units are part of the names.
+
+use std::time::Duration;
+
+/// Longest key.
+pub const KEY_BYTES_MAX: usize = 1 << 10;
+/// Longest value.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Longest time to live: a hundred years.
+pub const TTL_MS_MAX: u64 = 100 * 366 * 24 * 3600 * 1000;
+
+/// Most commands in one log entry.
+pub const ENTRY_COMMANDS_MAX: usize = 1_024;
+/// Largest encoded log entry. A command that does not fit beside others gets an entry of its own.
+pub const ENTRY_BYTES_MAX: usize = 2 << 20;
+/// Most expired keys that one entry removes, so that no entry stalls the log. It is written into
+/// each entry: replicas of different versions must agree on it.
+pub const EXPIRED_PER_ENTRY_MAX: u32 = 256;
+
+/// Most commands that a shard has accepted and not yet answered.
+pub const PROPOSALS_INFLIGHT_MAX: usize = 8_192;
+/// Most bytes of such commands.
+pub const PROPOSALS_INFLIGHT_BYTES_MAX: usize = 64 << 20;
+/// Most linearizable reads of a shard that wait for their confirmation.
+pub const READS_WAITING_MAX: usize = 8_192;
+
+/// Largest frame between nodes, header included.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of entries in one AppendEntries request, unless a single entry is larger.
+pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// Most frames that wait for their answer on one connection.
+pub const FRAMES_INFLIGHT_MAX: usize = 4_096;
+/// Most bytes that wait to be sent on one connection.
+pub const SEND_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// How long a handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Most accepted peer connections that have not completed their handshake.
+pub const HANDSHAKES_INFLIGHT_MAX: usize = 64;
+/// Most (boot, nonce) pairs that an identity keeps; the oldest go first.
+pub const BOOTS_KEPT_MAX: usize = 4_096;
+/// Most nodes in a cluster.
+pub const NODES_MAX: usize = 100;
+
+/// Most bytes in one write to the log: one batch of queued records.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Most records that wait for the log's writer.
+pub const LOG_QUEUE_MAX: usize = 16_384;
+/// Bytes of one log segment, by default.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Smallest setting of the segment size. A segment must hold its head, the largest batch and the
+/// closing batch.
+pub const SEGMENT_BYTES_MIN: u64 = 16 << 20;
+/// Segments on disk past which shards that pin the oldest are made to snapshot, by default.
+pub const SEGMENTS_MAX_DEFAULT: usize = 8;
+/// Bytes of entries since the last purge that a node keeps in memory, over all shards, by default.
+pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// Bytes of one chunk of a snapshot's content. Above a quarter of sled's segment a value becomes a
+/// file of its own, so stay below.
+pub const CHUNK_BYTES: usize = 96 << 10;
+/// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
+pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// Longest time that a request may ask for.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// Time for a write that names none.
+pub const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Time for a read that names none.
+pub const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < ENTRY_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX < APPEND_BYTES_MAX);
+const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(2 * (BATCH_BYTES_MAX as u64) <= SEGMENT_BYTES_MIN);
+const _: () = assert!(0 < EXPIRED_PER_ENTRY_MAX);
+const _: () = assert!(CHUNK_BYTES < 128 << 10);

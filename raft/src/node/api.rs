@@ -1,0 +1,314 @@
+//! What a node is asked and what it answers, in the words of the domain. `src/` turns HTTP into
+//! these and back.
+
+use crate::net::Address;
+use crate::words::{
+    ClusterId, Epoch, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
+};
+
+/// What a read promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// The answer reflects every write that was acknowledged before the read began.
+    #[default]
+    Linearizable,
+}
+
+/// Where an answer comes from. All of it is read under the lock that the answer was read under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The shard of the key.
+    pub shard: ShardId,
+    /// The node whose state answered.
+    pub node: NodeId,
+    /// The shard's leader, as that node knows it.
+    pub leader: Option<NodeId>,
+    /// The term it leads in.
+    pub term: Term,
+    /// The shard's count of mutations as of the answer.
+    pub applied: Revision,
+    /// The shard's time as of the answer.
+    pub log_time: LogTime,
+    /// The version of the slot map.
+    pub map_epoch: Epoch,
+}
+
+/// The answer to a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadAnswer {
+    /// Where it comes from.
+    pub facts: Facts,
+    /// What it really promises: never less than was asked for.
+    pub consistency: Consistency,
+    /// The key's value, if there is such a key.
+    pub found: Option<Found>,
+}
+
+/// A value that a read found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The value.
+    pub value: Value,
+    /// The key's revision.
+    pub revision: Revision,
+    /// What is left of its time to live, if it has one. At least 1 ms.
+    pub expires_in: Option<TtlMs>,
+}
+
+/// The answer to a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteAnswer {
+    /// Where it comes from. `facts.applied` is the count right after this very command.
+    pub facts: Facts,
+    /// What came of it.
+    pub result: WriteResult,
+}
+
+/// What came of a write that reached the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// The value was stored.
+    Stored {
+        /// Whether there was no such key before.
+        created: bool,
+        /// The key's revision now.
+        revision: Revision,
+        /// What is left of its time to live, if it has one.
+        expires_in: Option<TtlMs>,
+    },
+    /// There is no such key any more.
+    Deleted {
+        /// Whether there was one before.
+        existed: bool,
+        /// The count after the deletion: higher than any revision that the key had.
+        revision: Revision,
+    },
+    /// The condition did not hold: this attempt changed nothing.
+    ConditionFailed {
+        /// The key's revision, if there is such a key.
+        current: Option<Revision>,
+    },
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The request did certainly not take effect, and never will. Retrying is safe.
+    #[error("{0}")]
+    NotApplied(Refusal),
+    /// The write may have taken effect, or may yet. Never said of a read.
+    #[error("{0}")]
+    Unknown(Doubt),
+}
+
+/// Why a request was turned away.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// This node belongs to no cluster yet.
+    #[error("this node belongs to no cluster yet")]
+    NoCluster,
+    /// The cluster exists, but the shard does not own its slots yet.
+    #[error("shard {shard} is still being founded")]
+    Founding {
+        /// Which one.
+        shard: ShardId,
+    },
+    /// No leader was found, or none confirmed itself, before the deadline.
+    #[error("shard {shard} had no leader that could confirm itself in {waited_ms} ms")]
+    NoLeader {
+        /// Which one.
+        shard: ShardId,
+        /// How long the request waited.
+        waited_ms: u64,
+    },
+    /// Too much is in flight.
+    #[error("{what} is at its bound of {bound}")]
+    Overloaded {
+        /// Which bound.
+        what: &'static str,
+        /// Its value.
+        bound: u64,
+    },
+    /// The log is at its bound until a snapshot frees part of it.
+    #[error("the log of {node} is full until a snapshot is published")]
+    LogFull {
+        /// Whose log.
+        node: NodeId,
+    },
+    /// The disk has no room for another entry.
+    #[error("the disk of {node} is full")]
+    DiskFull {
+        /// Whose disk.
+        node: NodeId,
+    },
+    /// The state is at its bound and the write would grow it.
+    #[error("the memory of shard {shard} is at its bound of {bound_bytes} bytes")]
+    MemoryFull {
+        /// Which shard.
+        shard: ShardId,
+        /// Its bound.
+        bound_bytes: u64,
+    },
+    /// The node is about to stop.
+    #[error("{node} is stopping")]
+    Stopping {
+        /// Which node.
+        node: NodeId,
+    },
+    /// The replica here cannot go on, or was lost on the way; nothing had been handed over.
+    #[error("the shard's leader {node} could not be reached")]
+    Unreachable {
+        /// The leader.
+        node: NodeId,
+    },
+    /// The replica stopped because it cannot trust its disk or its log.
+    #[error("shard {shard} has halted on {node}: {why}")]
+    Halted {
+        /// Which shard.
+        shard: ShardId,
+        /// Where.
+        node: NodeId,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Why nobody knows what became of a write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// It was proposed, and the deadline passed before its fate was known.
+    #[error("shard {shard} did not confirm the write in {waited_ms} ms; it may still take effect")]
+    Deadline {
+        /// Which shard.
+        shard: ShardId,
+        /// How long the request waited.
+        waited_ms: u64,
+    },
+    /// It was proposed, and its leader lost its office before its fate was known.
+    #[error("the leader of shard {shard} changed before the write was confirmed")]
+    LeaderChanged {
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// It was handed to the leader, and the connection broke before the answer came.
+    #[error("the connection to {node} broke before it answered")]
+    ConnectionLost {
+        /// The leader.
+        node: NodeId,
+    },
+    /// The leader's replica stopped with the write in its hands.
+    #[error("shard {shard} halted before the write was confirmed: {why}")]
+    Halted {
+        /// Which shard.
+        shard: ShardId,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What to found a cluster with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitRequest {
+    /// The nodes' peer addresses. The first becomes node 1, and so on.
+    pub nodes: Vec<Address>,
+}
+
+/// A cluster that was founded, now or by an earlier call with the same nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitAnswer {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Whether this call founded it.
+    pub founded: bool,
+}
+
+/// Why a cluster was not founded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InitError {
+    /// The list of nodes cannot be a cluster, or does not contain this node.
+    #[error("{0}")]
+    BadRequest(String),
+    /// A node belongs to a cluster already, or was promised to another.
+    #[error("{0}")]
+    Conflict(String),
+    /// A node did not answer. The same call goes on where this one stopped.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What a node knows of itself and its peers, without asking anyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The cluster and this node's id in it, if it belongs to one.
+    pub member: Option<(ClusterId, NodeId)>,
+    /// Whether it is on its way out.
+    pub stopping: bool,
+    /// The nodes of the cluster, by id.
+    pub nodes: Vec<NodeStatus>,
+    /// The shards that this node keeps a replica of, by id.
+    pub shards: Vec<ShardStatus>,
+}
+
+/// What a node knows of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Which one.
+    pub node: NodeId,
+    /// Where its peers reach it.
+    pub peer: Address,
+    /// Where clients reach it, once it has said so.
+    pub http: Option<String>,
+    /// Milliseconds since it was last heard of; 0 for this node itself, `None` for never.
+    pub heard_ms_ago: Option<u64>,
+}
+
+/// What a node knows of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Which one.
+    pub shard: ShardId,
+    /// The role of the replica here.
+    pub role: Role,
+    /// The leader, as the replica here knows it.
+    pub leader: Option<NodeId>,
+    /// The replica's term.
+    pub term: Term,
+    /// The nodes whose replicas vote.
+    pub voters: Vec<NodeId>,
+    /// The last entry in the log here.
+    pub last: Option<LogPosition>,
+    /// The last entry applied here.
+    pub applied: Option<LogPosition>,
+    /// Live and expired keys in the state here.
+    pub keys: u64,
+    /// Bytes that the state here counts.
+    pub bytes: u64,
+    /// Milliseconds since a majority last confirmed the leader, where the replica here leads.
+    pub confirmed_ms_ago: Option<u64>,
+}
+
+/// What a replica is in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It proposes.
+    Leader,
+    /// It follows, and votes.
+    Follower,
+    /// It asks for votes.
+    Candidate,
+    /// It follows, and does not vote.
+    Learner,
+    /// It stopped.
+    Halted,
+}
+
+/// The hash of a replica's content stream, at one point of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardHash {
+    /// The shard.
+    pub shard: ShardId,
+    /// The entry it is as of.
+    pub applied: Option<LogPosition>,
+    /// Equal for replicas that applied the same entries (invariant 3).
+    pub hash: u128,
+}

@@ -1,0 +1,3 @@
+//! One shard on this node: propose, read, status. openraft lives here and nowhere else.
+
+pub mod types;

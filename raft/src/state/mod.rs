@@ -1,0 +1,1 @@
+//! The contents of one shard, as a value.

@@ -1,0 +1,1 @@
+//! The log: one for all shards of a node, one fsync per batch.

@@ -1,0 +1,3 @@
+//! The steadfast server and command line.
+
+fn main() {}
