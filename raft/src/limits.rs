@@ -59,6 +59,10 @@ pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Bytes of one chunk of a snapshot's content. Above a quarter of sled's segment a value becomes a
 /// file of its own, so stay below.
 pub const CHUNK_BYTES: usize = 96 << 10;
+/// Bytes of a snapshot written between two pauses.
+pub const SNAPSHOT_PACE_BYTES: usize = 1 << 20;
+/// Length of such a pause: at most 200 MiB/s are taken from the log.
+pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
