@@ -107,7 +107,8 @@ impl Shard {
             let expires_in = match stored.deadline {
                 None => None,
                 Some(due) => {
-                    let stamp = self.time().stamp(&self.voters()).max(state.now());
+                    let stamp = self.time().stamp(&self.voters());
+                    let stamp = stamp.ok_or(ReadFailure::NotLeader)?.max(state.now());
                     let left_ms = due.0.saturating_sub(stamp.0);
                     if left_ms == 0 {
                         return Ok(Err(due));

@@ -17,7 +17,7 @@
 //! - Snapshot, floor and purge move in the order that keeps a pair of snapshot and log (2): see
 //!   [`snapshots`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
@@ -251,7 +251,7 @@ impl Shard {
     }
 
     /// Returns the voters in force: one set, or two while the membership is joint.
-    pub fn voters(&self) -> Vec<BTreeSet<NodeId>> {
+    pub fn voters(&self) -> Vec<Vec<NodeId>> {
         voters(&self.inner.metrics.borrow_watched())
     }
 
@@ -304,7 +304,7 @@ impl Shard {
 }
 
 /// Returns the nodes whose replicas vote: one set, or two while the membership is joint.
-fn voters(metrics: &RaftMetrics<Types>) -> Vec<BTreeSet<NodeId>> {
+fn voters(metrics: &RaftMetrics<Types>) -> Vec<Vec<NodeId>> {
     let sets = metrics.membership_config.membership().get_joint_config();
     sets.iter().map(|set| set.iter().map(|&id| ReplicaId(id).node()).collect()).collect()
 }

@@ -12,13 +12,12 @@
 //! not applied; once it is part of an entry its fate is unknown until the reply comes. The two are
 //! told apart by [`Ticket`], which exactly one side takes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ClientWriteResult;
+use openraft::{Raft, ServerState};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::machine::Machine;
@@ -27,7 +26,7 @@ use super::time::ShardTime;
 use super::types::{EncodedEntry, OnComplete, Types, position};
 use crate::command::{Command, Entry, Reply, codec};
 use crate::limits;
-use crate::words::{NodeId, Term};
+use crate::words::{LogTime, Term};
 
 /// Decides who owns a queued command: its client, who may still withdraw it, or the log.
 #[derive(Clone, Debug, Default)]
@@ -133,10 +132,9 @@ impl ProposeLoop {
     /// Proposes until every [`Proposer`] is gone.
     pub async fn run(mut self) {
         while let Some(batch) = self.gather().await {
-            if self.raft.is_leader() {
-                self.propose(batch).await;
-            } else {
-                self.refuse(batch);
+            match self.stamp() {
+                Some(stamp) => self.propose(stamp, batch).await,
+                None => self.refuse(batch),
             }
         }
     }
@@ -181,7 +179,7 @@ impl ProposeLoop {
     }
 
     /// Hands one entry to openraft and waits until its fate is known.
-    async fn propose(&self, batch: Vec<Proposal>) {
+    async fn propose(&self, stamp: LogTime, batch: Vec<Proposal>) {
         let mut commands = Vec::with_capacity(batch.len());
         let mut replies = Vec::with_capacity(batch.len());
         let mut bytes = 0;
@@ -190,11 +188,7 @@ impl ProposeLoop {
             commands.push(proposal.command);
             replies.push(proposal.reply);
         }
-        let entry = Entry {
-            stamp: self.time.stamp(&self.voters()),
-            expired_max: limits::EXPIRED_PER_ENTRY_MAX,
-            commands,
-        };
+        let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         let (done, finished) = oneshot::channel::<()>();
         let queued_bytes = Arc::clone(&self.bytes);
         let responder = OnComplete(Box::new(move |result| {
@@ -216,9 +210,14 @@ impl ProposeLoop {
         drop(finished.await);
     }
 
-    /// Returns the voters in force, whose clocks make the stamp.
-    fn voters(&self) -> Vec<BTreeSet<NodeId>> {
-        super::voters(&self.raft.metrics().borrow_watched())
+    /// Returns the time for the next entry, if this replica leads and knows the time.
+    fn stamp(&self) -> Option<LogTime> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state != ServerState::Leader {
+            return None;
+        }
+        self.time.stamp(&super::voters(&metrics))
     }
 
     /// Gives commands back that were never part of an entry.

@@ -31,7 +31,8 @@ pub async fn run(shard: Shard) {
 }
 
 async fn wait_and_tick(shard: &Shard, deadline: LogTime) {
-    let left_ms = deadline.0.saturating_sub(shard.time().current().0);
+    let now = shard.time().current().unwrap_or_default();
+    let left_ms = deadline.0.saturating_sub(now.0);
     if left_ms == 0 {
         shard.inner.proposer.tick();
     }

@@ -1,6 +1,5 @@
 //! Where a shard's log time comes from: the shard's own clock, and the wall clocks of the nodes.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::log_time::{LogClock, Samples};
@@ -19,12 +18,14 @@ pub struct ShardTime {
 impl ShardTime {
     /// Returns the time of a shard on node `me`. `samples` is the node's, shared by its shards.
     pub fn new(me: NodeId, clock: Arc<dyn Clock>, samples: Arc<Mutex<Samples>>) -> Self {
-        Self { me, clock, samples, log_clock: Mutex::default() }
+        let log_clock = Mutex::new(LogClock::new(clock.boottime()));
+        Self { me, clock, samples, log_clock }
     }
 
     /// Returns the stamp for an entry that is about to be proposed, or for a read that must know
-    /// whether a key has expired. `voters`: one set, or two while the membership is joint.
-    pub fn stamp(&self, voters: &[BTreeSet<NodeId>]) -> LogTime {
+    /// whether a key has expired. `voters`: one set, or two while the membership is joint. `None`:
+    /// this process has not learnt the time yet, which takes it a second after a start.
+    pub fn stamp(&self, voters: &[Vec<NodeId>]) -> Option<LogTime> {
         let boottime = self.clock.boottime();
         let median = lock(&self.samples).lower_median(
             voters,
@@ -35,8 +36,8 @@ impl ShardTime {
         lock(&self.log_clock).stamp(boottime, median)
     }
 
-    /// Returns what peers are told: the newest stamp known here, and the time since.
-    pub fn current(&self) -> LogTime {
+    /// Returns what peers are told: the newest stamp known here and the time since, if known.
+    pub fn current(&self) -> Option<LogTime> {
         lock(&self.log_clock).current(self.clock.boottime())
     }
 
