@@ -37,6 +37,32 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most accepted peer connections that have not completed their handshake.
 pub const HANDSHAKES_INFLIGHT_MAX: usize = 64;
+/// Longest handshake message after its fixed head. It must hold [`BOOTS_KEPT_MAX`] nonces.
+pub const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
+/// Most accepted peer connections.
+pub const CONNECTIONS_MAX: usize = 4 * NODES_MAX + HANDSHAKES_INFLIGHT_MAX;
+/// Shortest pause before a peer is dialled again.
+pub const REDIAL_MIN: Duration = Duration::from_millis(50);
+/// Longest such pause.
+pub const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// Time between the exchanges of clocks and sequences on a connection.
+pub const EXCHANGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Silence after which a connection is given up for dead.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Longest text in a message between nodes: an address, or a sentence that says what is wrong.
+pub const TEXT_BYTES_MAX: usize = 1 << 10;
+/// Most AppendEntries requests of one replication stream that wait for their answer.
+pub const APPENDS_INFLIGHT_MAX: usize = 64;
+/// Most bytes of such requests, unless a single one is larger.
+pub const APPENDS_INFLIGHT_BYTES_MAX: usize = 8 << 20;
+/// How long a follower may take to store entries before the stream that sent them starts anew.
+pub const APPEND_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most chunks of one snapshot that wait for their answer.
+pub const CHUNKS_INFLIGHT_MAX: usize = 8;
+/// How long a peer may take to store a chunk of a snapshot.
+pub const CHUNK_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to publish and install a snapshot that it has received.
+pub const INSTALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Most (boot, nonce) pairs that an identity keeps; the oldest go first.
 pub const BOOTS_KEPT_MAX: usize = 4_096;
 /// Most nodes in a cluster.
@@ -77,6 +103,9 @@ const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < PEER_SILENCE_MAX.as_millis());
 const _: () = assert!(2 * (BATCH_BYTES_MAX as u64) <= SEGMENT_BYTES_MIN);
 const _: () = assert!(0 < EXPIRED_PER_ENTRY_MAX);
 const _: () = assert!(CHUNK_BYTES < 128 << 10);
