@@ -59,6 +59,10 @@ pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 /// Bytes of one chunk of a snapshot's content. Above a quarter of sled's segment a value becomes a
 /// file of its own, so stay below.
 pub const CHUNK_BYTES: usize = 96 << 10;
+/// Bytes of sled's own cache, for each snapshot that is being written or read.
+pub const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// Bytes that are copied at once when a snapshot is opened or sealed.
+pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
