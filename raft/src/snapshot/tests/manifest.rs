@@ -29,7 +29,7 @@ fn the_bytes_are_a_promise() {
         &[0, 0, 0, 0, 0, 0x0f, 0x42, 0x40],
         &[15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
         b"members",
-        &[0x00, 0x00, 0x00, 0x00],
+        &[0xa3, 0x71, 0xfe, 0xf0],
     ]
     .concat();
     assert_eq!(manifest().encode(), golden);

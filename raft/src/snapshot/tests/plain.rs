@@ -126,9 +126,11 @@ fn what_is_missing_or_misplaced_is_damage() {
     disk.truncate(first, (CHUNK_BYTES + 9) as u64).unwrap();
     damaged(contents(&snapshots, GROUP, 1), "too large");
 
-    let group = manifest.parent().unwrap().parent().unwrap();
-    let elsewhere = group.join(manifest.parent().unwrap().to_string_lossy().replace("01", "02"));
-    disk.rename(manifest.parent().unwrap(), &elsewhere).unwrap();
+    let place = manifest.parent().unwrap();
+    let elsewhere =
+        place.to_str().unwrap().replace("0001-0000000000000001", "0001-0000000000000002");
+    let elsewhere = Path::new(&elsewhere);
+    disk.rename(place, elsewhere).unwrap();
     let position = snapshots.list(GROUP).unwrap()[0];
     damaged(snapshots.read(GROUP, position).map(drop), "it says it is of s3 at 1@5.2");
     disk.remove_file(&elsewhere.join("manifest")).unwrap();
