@@ -89,6 +89,10 @@ pub const CHUNK_BYTES: usize = 96 << 10;
 pub const SNAPSHOT_PACE_BYTES: usize = 1 << 20;
 /// Length of such a pause: at most 200 MiB/s are taken from the log.
 pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of sled's own cache, for each snapshot that is being written or read.
+pub const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// Bytes that are copied at once when a snapshot is opened or sealed.
+pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
