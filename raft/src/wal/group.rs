@@ -299,7 +299,8 @@ impl GroupLog {
         self.submit(Record::Floor(self.id, floor), None).await
     }
 
-    /// Saves the vote. `done` runs once it is durable: answer nobody before (invariant 1 of D).
+    /// Saves the vote. `done` runs once it is durable: answer nobody before (design,
+    /// invariant 1).
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@
 //! both come to the same.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use super::batch::SegmentId;
 use super::record::{Record, State, entry_bytes};
@@ -129,7 +130,8 @@ impl Holding {
                 }
             }
             Record::Purge(..) | Record::Floor(..) => {
-                while self.slots.front().is_some_and(|slot| slot.position.index < self.state.start) {
+                while self.slots.front().is_some_and(|slot| slot.position.index < self.state.start)
+                {
                     let slot = self.slots.pop_front();
                     self.uncount(slot);
                 }
@@ -189,6 +191,24 @@ impl Holding {
         self.slots.get(i).map(|slot| (slot.position, slot.at, slot.payload.as_ref()))
     }
 
+    /// Returns the entries that are in memory and not purged.
+    pub(super) fn in_memory(&self) -> impl Iterator<Item = LogEntry> {
+        let start = self.state.memory_start();
+        let kept = self.slots.iter().filter(move |slot| start <= slot.position.index);
+        kept.map(|slot| {
+            let payload = slot.payload.clone().expect("what is not purged is in memory");
+            LogEntry { position: slot.position, payload }
+        })
+    }
+
+    /// Returns the entries that are neither purged nor in memory: purges were taken back.
+    pub(super) fn absent(&self) -> Range<u64> {
+        let start = self.state.memory_start();
+        let absent = |slot: &&Slot| start <= slot.position.index && slot.payload.is_none();
+        let end = self.slots.iter().filter(absent).map(|slot| slot.position.index + 1).max();
+        start..end.unwrap_or(start)
+    }
+
     /// Returns the oldest segment that the entries lie in.
     pub(super) fn oldest(&self) -> Option<SegmentId> {
         self.slots.front().map(|slot| slot.at.segment)
@@ -219,6 +239,11 @@ impl Index {
     /// Returns the bytes of entries in memory.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.groups.values().map(|holding| holding.memory_bytes).sum()
+    }
+
+    /// Returns the state of a group.
+    pub(super) fn state(&self, group: GroupId) -> State {
+        self.groups.get(&group).map_or_else(State::default, |holding| holding.state)
     }
 
     /// Returns the first group whose entries are not all there.

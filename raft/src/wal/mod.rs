@@ -49,6 +49,7 @@ mod codec;
 mod group;
 mod index;
 mod item;
+mod opening;
 mod record;
 mod recovery;
 mod segment;
@@ -61,14 +62,16 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use group::{GroupLog, Wal};
-pub use recovery::open;
+pub use opening::open;
 pub use space::{Counts, Full, Room};
 pub use writer::Writer;
 
+use crate::disk::Disk;
 use crate::words::{Boot, DirectoryId, LogPosition, Vote};
 
 /// The bounds of a log.
@@ -142,6 +145,20 @@ pub struct GroupState {
 /// Called once, after the fdatasync that covers what it was given with. Dropped uncalled if the
 /// log fails.
 pub type Done = Box<dyn FnOnce() + Send>;
+
+/// Where a log lives, and who opens it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The directory, which holds nothing but the log. It is made if need be; the directory above
+    /// is not synced.
+    pub directory: PathBuf,
+    /// The data directory that the log belongs to.
+    pub id: DirectoryId,
+    /// This start of the node, which the identity already holds.
+    pub boot: Boot,
+}
 
 /// Whether this directory has been used before, as its identity tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -99,6 +99,22 @@ impl Record {
         }
     }
 
+    /// Returns the entries that the record holds.
+    pub(super) fn entries(&self) -> &[LogEntry] {
+        match self {
+            Self::Append(_, entries) | Self::Replace(_, _, entries) => entries,
+            Self::State(..)
+            | Self::Truncate(..)
+            | Self::Purge(..)
+            | Self::Floor(..)
+            | Self::Vote(..)
+            | Self::Committed(..)
+            | Self::Reset(..)
+            | Self::Drop(_)
+            | Self::Close(_) => &[],
+        }
+    }
+
     /// Returns the bytes that the record takes at most; for entries, exactly.
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -191,7 +207,7 @@ impl Record {
 }
 
 /// Reads all records of a payload (of a head's payload: what follows the secret). `None` if the
-/// bytes are not what this version writes, though their checksum holds.
+/// bytes are not what this version writes, although their checksum holds.
 pub(super) fn records(payload: &[u8]) -> Option<Vec<Record>> {
     let mut input = Reader { rest: payload };
     let mut records = Vec::new();

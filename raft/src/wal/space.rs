@@ -162,7 +162,9 @@ impl Gauges {
         // Followers take a little more than leaders propose: what is proposed must find room with
         // a majority, or it could neither be committed nor purged.
         let memory_bytes_max = match asker {
-            Asker::Proposal => self.memory_bytes_max - self.memory_bytes_max / limits::LOG_FOLLOWER_PART,
+            Asker::Proposal => {
+                self.memory_bytes_max - self.memory_bytes_max / limits::LOG_FOLLOWER_PART
+            }
             Asker::Leader => self.memory_bytes_max,
         };
         if memory_bytes_max < self.memory_bytes.load(Ordering::Relaxed) + ahead {
