@@ -151,8 +151,7 @@ pub type Done = Box<dyn FnOnce() + Send>;
 pub struct Place {
     /// The disk.
     pub disk: Arc<dyn Disk>,
-    /// The directory, which holds nothing but the log. It is made if need be; the directory above
-    /// is not synced.
+    /// The directory, which holds nothing but the log. The first start makes it.
     pub directory: PathBuf,
     /// The data directory that the log belongs to.
     pub id: DirectoryId,

@@ -79,7 +79,9 @@ fn found(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalError
         }
         place.disk.remove_file(&path).map_err(failed("remove", &path))?;
     }
-    place.disk.sync_dir(&directory).map_err(failed("sync", &directory))?;
+    for directory in [Some(directory.as_path()), directory.parent()].into_iter().flatten() {
+        place.disk.sync_dir(directory).map_err(failed("sync", directory))?;
+    }
     let segments = Segments::new(Arc::clone(&place.disk), &directory, config.segment_bytes);
     let mut tail = new_tail(&place, config, align, segments);
     let secret = Secret::random().map_err(failed("draw a secret for", &directory))?;
