@@ -79,6 +79,17 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 20;
 /// Segments on disk past which shards that pin the oldest are made to snapshot, by default.
 pub const SEGMENTS_MAX_DEFAULT: usize = 8;
+/// Segments kept for reuse when they are no longer needed; more are deleted. One is the reserve.
+pub const SEGMENTS_FREE_MAX: usize = 2;
+/// Bytes of a new segment that are filled with zeros between two batches.
+pub const SEGMENT_FILL_BYTES: usize = 1 << 20;
+/// The part of the log's memory that leaders leave to followers: one in so many.
+pub const LOG_FOLLOWER_PART: u64 = 8;
+/// The part of its share of the log at which a shard snapshots: one in so many.
+pub const LOG_SNAPSHOT_PART: u64 = 3;
+/// The part of a segment that a quiet shard's entries may take and still be written again, to
+/// free the oldest segment, instead of waiting for a snapshot: one in so many.
+pub const LOG_REPLACE_PART: u64 = 16;
 /// Bytes of entries since the last purge that a node keeps in memory, over all shards, by default.
 pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 
