@@ -18,14 +18,15 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendRe
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Route, malformed, unanswered, unreachable};
-use crate::limits::{
-    APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX, REDIAL_MIN,
-};
+use crate::limits::{APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX};
 use crate::shard::rpc::messages::{decode_answer, encode_request};
 use crate::shard::types::{RaftLogId, Types};
 use crate::transport::frame::Kind;
 use crate::transport::link::{NotSent, Waiting};
 use crate::transport::wire::Malformed;
+
+/// How long a request waits before it tries a full queue again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Returns how long the answer to `request` may take. openraft's own figure is a heartbeat's
 /// interval, in which a slow disk does not store a full request.
@@ -42,12 +43,13 @@ pub(super) struct Pipeline<'s, S> {
     /// `None` once it has ended.
     input: Option<S>,
     option: RPCOption,
-    /// A request that found the connection's queue full.
-    held: Option<Request>,
+    /// A request that found the connection's queue full, and when it is tried again: others of
+    /// this node fill that queue, and it drains without telling.
+    held: Option<(Request, Pin<Box<Sleep>>)>,
     /// Oldest first.
     sent: VecDeque<(Request, Waiting)>,
     sent_bytes: usize,
-    /// When the oldest answer is late, or the held request is tried again.
+    /// When the oldest answer is late.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -92,7 +94,8 @@ where
             return Poll::Ready(Some(Err(error)));
         }
         let Some((_, waiting)) = self.sent.front_mut() else {
-            return self.poll_idle(cx);
+            let over = self.input.is_none() && self.held.is_none();
+            return if over { Poll::Ready(None) } else { Poll::Pending };
         };
         match waiting.poll_unpin(cx) {
             Poll::Ready(answer) => {
@@ -112,8 +115,7 @@ where
             match self.route.send(Kind::Append, request.body.clone()) {
                 Ok(waiting) => self.push(request, waiting),
                 Err(NotSent::Full { .. }) => {
-                    self.held = Some(request);
-                    break;
+                    self.held = Some((request, Box::pin(sleep(QUEUE_FULL_PAUSE))));
                 }
                 Err(error) => return Err(unreachable(&error)),
             }
@@ -122,8 +124,9 @@ where
     }
 
     fn next_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        if let Some(held) = self.held.take() {
-            return Poll::Ready(Some(held));
+        if let Some((_, pause)) = &mut self.held {
+            ready!(pause.poll_unpin(cx));
+            return Poll::Ready(self.held.take().map(|(request, _)| request));
         }
         let Some(input) = &mut self.input else { return Poll::Ready(None) };
         let Some(request) = ready!(input.poll_next_unpin(cx)) else {
@@ -155,16 +158,6 @@ where
             self.alarm.as_mut().reset(Instant::now() + next.patience);
         }
         request
-    }
-
-    /// Nothing is on its way: the stream ends with its input, or waits for it, or for room.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        if self.held.is_none() {
-            return if self.input.is_none() { Poll::Ready(None) } else { Poll::Pending };
-        }
-        // Others of this node fill the queue; it drains without telling.
-        self.alarm.as_mut().reset(Instant::now() + REDIAL_MIN);
-        self.alarm.poll_unpin(cx).map(|()| None)
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {

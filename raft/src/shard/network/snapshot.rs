@@ -36,7 +36,8 @@ pub(super) async fn send(
     let link = peer.connect_for_snapshot().await.map_err(|error| unreachable(&error))?;
     let transfer = Runtime::thread_rng().random();
     let transfer = Transfer { route, link, transfer };
-    let begin = SnapshotBegin { transfer: transfer.transfer, vote, manifest: snapshot.manifest().clone() };
+    let begin =
+        SnapshotBegin { transfer: transfer.transfer, vote, manifest: snapshot.manifest().clone() };
     let waiting = transfer.ask(Kind::SnapshotBegin, &begin)?;
     let () = transfer.answer(waiting, CHUNK_ANSWER_TIMEOUT).await?;
     transfer.chunks(snapshot).await?;
