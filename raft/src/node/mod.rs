@@ -15,6 +15,10 @@ use crate::snapshot::Snapshots;
 use crate::words::{Key, ShardId};
 
 pub mod api;
+pub mod identity;
+pub mod memory;
+
+mod record;
 
 use api::{
     Consistency, InitAnswer, InitError, InitRequest, ReadAnswer, RequestError, ShardHash, Status,
