@@ -107,6 +107,9 @@ pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
+/// How long a node may take to answer a step of founding a cluster.
+pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Longest time that a request may ask for.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// Time for a write that names none.

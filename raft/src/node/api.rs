@@ -4,6 +4,7 @@
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
+use crate::shard::Role;
 use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
@@ -318,21 +319,6 @@ pub struct ShardStatus {
     pub bytes: u64,
     /// Milliseconds since a majority last confirmed the leader, where the replica here leads.
     pub confirmed_ms_ago: Option<u64>,
-}
-
-/// What a replica is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It proposes.
-    Leader,
-    /// It follows, and votes.
-    Follower,
-    /// It asks for votes.
-    Candidate,
-    /// It follows, and does not vote.
-    Learner,
-    /// It stopped.
-    Halted,
 }
 
 /// The hash of a replica's content stream, at one point of the log.

@@ -16,7 +16,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use openraft_rt::AsyncRuntime;
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -26,7 +25,7 @@ use super::{Inner, SHARD};
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
-use crate::runtime::Runtime;
+use crate::runtime;
 use crate::transport::AskError;
 use crate::transport::bootstrap::{Claim, Release, Verdict};
 use crate::transport::frame::{Kind, Refused};
@@ -50,7 +49,8 @@ impl Inner {
         self.claim_others(&claim).await?;
         self.join().await.map_err(InitError::Unavailable)?;
         self.have_founded(&claim).await?;
-        let before = self.shard(SHARD).is_some_and(|shard| shard.content().state.epoch() != Epoch(0));
+        let before =
+            self.shard(SHARD).is_some_and(|shard| shard.content().state.epoch() != Epoch(0));
         let slots = vec![first_slot()..=last_slot()];
         let own = Operation::Write(Command::Own { slots, epoch: FIRST_EPOCH });
         match self.serve(own, deadline).await {
@@ -74,7 +74,7 @@ impl Inner {
         if let Some(held) = self.directory.claimed() {
             return self.same_claim(held, nodes);
         }
-        let cluster = ClusterId(Runtime::thread_rng().random());
+        let cluster = ClusterId(runtime::random().random());
         let claim = Claim { cluster, node: *node, nodes: nodes.to_vec() };
         match self.directory.claim(&claim) {
             Ok(_) => Ok(claim),
@@ -144,7 +144,8 @@ impl Inner {
         let verdict = if *first == claim.node {
             self.found().await
         } else {
-            match self.ask(address, Kind::Found, Release { cluster: claim.cluster }.encode()).await {
+            match self.ask(address, Kind::Found, Release { cluster: claim.cluster }.encode()).await
+            {
                 Ok(verdict) => verdict,
                 Err(error) => Verdict::Refused(error.to_string()),
             }

@@ -18,20 +18,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use openraft_rt::AsyncRuntime;
-
 use super::identity::{self, ClaimError, Claimed, Identity, Opened};
 use super::memory::{self, Memory};
 use super::{NodeConfig, Seams, StartError};
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskFile};
 use crate::net::Address;
-use crate::runtime::Runtime;
+use crate::runtime;
 use crate::transport::bootstrap::Claim;
 use crate::transport::exchange::Exchange;
 use crate::transport::handshake::{Member, Presented};
 use crate::transport::refusal::Refusal;
-use crate::wal::{self, Start, Wal, WalConfig, Writer};
+use crate::wal::{self, Place, Start, Wal, WalConfig, Writer};
 use crate::words::{ClusterId, GroupId, LogTime, NodeId, Sequence};
 
 /// How often what is remembered of the peers is saved, if it changed.
@@ -101,11 +99,11 @@ fn identity_and_log(
         memory_bytes_max: settings.log_memory_bytes_max,
     };
     let open_log = |identity: &Identity, start| {
-        let disk = Arc::clone(disk);
-        wal::open(disk, &log, identity.directory(), identity.boot(), start, wal_config.clone())
-            .map_err(refused)
+        let (disk, directory) = (Arc::clone(disk), log.clone());
+        let (id, boot) = (identity.directory(), identity.boot());
+        wal::open(Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
     };
-    let mut random = Runtime::thread_rng();
+    let mut random = runtime::random();
     let unwritten = |error: io::Error| unusable(path, "its identity", &error);
     match identity::open(Arc::clone(disk), path.clone()).map_err(refused)? {
         Opened::First => {

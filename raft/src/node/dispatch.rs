@@ -1,7 +1,6 @@
 //! What comes in from peers, and whom it is for.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;

@@ -426,10 +426,8 @@ mod tests {
             WriteResult::Owned,
         ];
         let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
-        let founds = [
-            None,
-            Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) }),
-        ];
+        let founds =
+            [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
         let mut all = vec![Verdict::NotHere];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));

@@ -85,7 +85,10 @@ impl Shard {
         Ok(())
     }
 
-    async fn finish(&self, finish: SnapshotFinish) -> Result<SnapshotResponse<super::types::Types>, Refused> {
+    async fn finish(
+        &self,
+        finish: SnapshotFinish,
+    ) -> Result<SnapshotResponse<super::types::Types>, Refused> {
         let mut slot = self.inner.receiving.transfer.lock().await;
         current(&mut slot, finish.transfer)?;
         let Some(transfer) = slot.take() else { return Err(unknown()) };
@@ -94,7 +97,8 @@ impl Shard {
             let vote = self.log().state().vote.unwrap_or(Vote::default());
             return Ok(SnapshotResponse { vote: raft_vote(vote) });
         };
-        if tally.manifest(manifest.group, manifest.position, manifest.membership.clone()) != manifest
+        if tally.manifest(manifest.group, manifest.position, manifest.membership.clone())
+            != manifest
         {
             let text = "the chunks do not add up to what the manifest says";
             return Err(Refused::new(Reason::Malformed, text));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use crate::snapshot::{Manifest, SnapshotError, SnapshotReader};
+use crate::snapshot::{Manifest, SnapshotError, SnapshotReader, Thread};
 
 /// A published snapshot that can be read chunk by chunk. Cheap to clone.
 #[derive(Clone)]
@@ -14,15 +14,6 @@ pub struct SnapshotData {
     /// Reading moves a cursor; one chunk is read at a time.
     reader: Arc<Mutex<Box<dyn SnapshotReader>>>,
     thread: Thread,
-}
-
-/// Which thread may wait for the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thread {
-    /// One beside the runtime. Sled's snapshots need it.
-    Blocking,
-    /// The runtime's own: in simulations, which must repeat.
-    Runtime,
 }
 
 impl SnapshotData {
@@ -41,13 +32,7 @@ impl SnapshotData {
     pub async fn chunk(&self, number: u64) -> Result<Bytes, SnapshotError> {
         let reader = Arc::clone(&self.reader);
         let read = move || reader.lock().expect("a reader does not panic").chunk(number);
-        match self.thread {
-            Thread::Runtime => read(),
-            Thread::Blocking => {
-                let read = tokio::task::spawn_blocking(read).await;
-                read.map_err(|error| SnapshotError::Io(std::io::Error::other(error)))?
-            }
-        }
+        self.thread.run(read).await
     }
 }
 

@@ -27,12 +27,8 @@ impl ShardTime {
     /// this process has not learnt the time yet, which takes it a second after a start.
     pub fn stamp(&self, voters: &[Vec<NodeId>]) -> Option<LogTime> {
         let boottime = self.clock.boottime();
-        let median = lock(&self.samples).lower_median(
-            voters,
-            self.me,
-            self.clock.wall_ms(),
-            boottime,
-        );
+        let median =
+            lock(&self.samples).lower_median(voters, self.me, self.clock.wall_ms(), boottime);
         lock(&self.log_clock).stamp(boottime, median)
     }
 

@@ -44,7 +44,7 @@ impl Tally {
     }
 
     /// Returns whether `manifest` describes the chunks there were.
-    fn matches(&self, manifest: &Manifest) -> bool {
+    pub fn matches(&self, manifest: &Manifest) -> bool {
         (self.chunks, self.bytes, self.hasher.digest128())
             == (manifest.chunks, manifest.bytes, manifest.hash)
     }

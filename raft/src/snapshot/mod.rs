@@ -36,14 +36,18 @@ pub mod manifest;
 pub mod plain;
 mod shelf;
 pub mod sled;
+mod thread;
 
 pub use self::content::{Tally, load, verify};
 pub use self::manifest::Manifest;
 pub use self::plain::PlainSnapshots;
 pub use self::sled::SledSnapshots;
+pub use self::thread::Thread;
 
 /// Keeps the snapshots of all shards of a node.
 pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
+    /// Returns where the calls below belong, and those of writers and readers.
+    fn thread(&self) -> Thread;
     /// Removes what a crash left half written, of all groups.
     fn clean(&self) -> io::Result<()>;
     /// Returns the positions of the published snapshots of `group`, newest first.

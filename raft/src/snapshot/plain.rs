@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::content::{SEALED_BYTES_MAX, check_publishable, open_chunk, open_manifest, seal_chunk};
 use super::shelf::Shelf;
 use super::{
-    Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally,
+    Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally, Thread,
 };
 use crate::disk::Disk;
 use crate::limits::FRAME_BYTES_MAX;
@@ -38,6 +38,10 @@ impl PlainSnapshots {
 }
 
 impl Snapshots for PlainSnapshots {
+    fn thread(&self) -> Thread {
+        Thread::Runtime
+    }
+
     fn clean(&self) -> io::Result<()> {
         self.shelf.clean()
     }

@@ -130,6 +130,12 @@ impl State {
         self.bytes
     }
 
+    /// Returns what [`State::bytes`] would return after storing `value` under `key`.
+    pub fn bytes_with(&self, key: &Key, value: &Value) -> u64 {
+        let before = self.stored.get(key).map_or(0, |stored| counted_bytes(key, &stored.value));
+        self.bytes - before + counted_bytes(key, value)
+    }
+
     /// Returns the earliest deadline of any stored key. It has passed if expired keys wait for
     /// their removal.
     pub fn next_deadline(&self) -> Option<LogTime> {
@@ -219,7 +225,7 @@ impl State {
     /// Stores under `key`, over whatever is there.
     fn store(&mut self, key: Key, stored: Stored) {
         self.uncount(&key);
-        self.bytes += counted_bytes(&key, &stored);
+        self.bytes += counted_bytes(&key, &stored.value);
         if let Some(deadline) = stored.deadline {
             self.deadlines.insert((deadline, key.clone()));
         }
@@ -235,7 +241,7 @@ impl State {
     /// Takes what is stored under `key` out of the index and the count.
     fn uncount(&mut self, key: &Key) {
         let Some(stored) = self.stored.get(key) else { return };
-        self.bytes -= counted_bytes(key, stored);
+        self.bytes -= counted_bytes(key, &stored.value);
         if let Some(deadline) = stored.deadline {
             let indexed = self.deadlines.remove(&(deadline, key.clone()));
             assert!(indexed.is_some(), "a deadline was not in the index");
@@ -249,8 +255,8 @@ impl Stored {
     }
 }
 
-fn counted_bytes(key: &Key, stored: &Stored) -> u64 {
-    (key.as_bytes().len() + stored.value.as_bytes().len()) as u64 + KEY_OVERHEAD_BYTES
+fn counted_bytes(key: &Key, value: &Value) -> u64 {
+    (key.as_bytes().len() + value.as_bytes().len()) as u64 + KEY_OVERHEAD_BYTES
 }
 
 fn copy_key(key: &Key) -> Key {

@@ -263,6 +263,10 @@ impl fmt::Debug for SimDisk {
 }
 
 impl Disk for SimDisk {
+    fn is_real(&self) -> bool {
+        false
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut machine = self.machine();
         machine.check_alive()?;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use openraft::Raft;
 use openraft::errors::RaftError;
+use openraft::raft::AppendEntriesRequest;
 use openraft::storage::RaftStateMachine;
 
 use crate::shard::rpc::messages::{Message, decode_request, encode_answer};
@@ -10,8 +11,7 @@ use crate::shard::types::Types;
 use crate::transport::frame::{Kind, Reason, Refused};
 use crate::words::ReplicaId;
 
-/// Answers a request of Raft that needs no more than the replica: append, vote, pre-vote and
-/// transfer leader.
+/// Answers a request of Raft that needs no more than the replica: vote, pre-vote and transfer leader.
 ///
 /// The first poll reads the request and hands it over, so requests that are polled in the order of
 /// their arrival are taken in it.
@@ -20,25 +20,41 @@ where
     SM: RaftStateMachine<Types>,
 {
     match kind {
-        Kind::Append => answered(raft.append_entries(read(raft, body)?).await),
         Kind::Vote => answered(raft.vote(read(raft, body)?).await),
         Kind::PreVote => answered(raft.pre_vote(read(raft, body)?).await),
         Kind::TransferLeader => {
             let answer = raft.handle_transfer_leader(read(raft, body)?).await;
             answered(answer.map_err(RaftError::Fatal))
         }
-        Kind::SnapshotBegin
+        Kind::Append
+        | Kind::SnapshotBegin
         | Kind::SnapshotChunk
         | Kind::SnapshotFinish
         | Kind::Forward
         | Kind::Confirm
         | Kind::Exchange
         | Kind::Claim
-        | Kind::Release => {
+        | Kind::Release
+        | Kind::Found => {
             let text = format!("{kind:?} is not for a replica alone");
             Err(Refused::new(Reason::UnknownKind, text))
         }
     }
+}
+
+/// Answers an append, if `admit` finds room for its entries. A heartbeat needs none.
+pub async fn append<SM, R>(
+    raft: &Raft<Types, SM>,
+    body: Bytes,
+    admit: impl FnOnce(u64) -> Result<R, Refused>,
+) -> Result<Bytes, Refused>
+where
+    SM: RaftStateMachine<Types>,
+{
+    let bytes = body.len() as u64;
+    let request: AppendEntriesRequest<Types> = read(raft, body)?;
+    let _room = if request.entries.is_empty() { None } else { Some(admit(bytes)?) };
+    answered(raft.append_entries(request).await)
 }
 
 /// Refuses a request that is for another replica than the one here: one that is gone.

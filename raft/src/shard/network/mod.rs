@@ -34,13 +34,13 @@ use crate::transport::wire::Malformed;
 use crate::words::{GroupId, ReplicaId};
 
 mod answer;
-mod append;
 mod snapshot;
+mod stream;
 
 #[cfg(test)]
 mod tests;
 
-pub use answer::{answer, check_target};
+pub use answer::{answer, append, check_target};
 
 /// The way from one replica to the others of its group.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ impl RaftNetworkV2<Types> for Route {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let what = (Kind::Append, RPCTypes::AppendEntries);
-        self.ask(what, &rpc, append::patience(&rpc, &option)).await
+        self.ask(what, &rpc, stream::patience(&rpc, &option)).await
     }
 
     fn stream_append<'s, S>(
@@ -148,7 +148,7 @@ impl RaftNetworkV2<Types> for Route {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        let answers = append::Pipeline::new(self, input, option).answers();
+        let answers = stream::Pipeline::new(self, input, option).answers();
         Box::pin(std::future::ready(Ok(answers)))
     }
 

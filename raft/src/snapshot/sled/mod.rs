@@ -41,7 +41,7 @@ use self::database::Database;
 use super::content::{SEALED_BYTES_MAX, check_publishable, open_chunk, open_manifest, seal_chunk};
 use super::shelf::{Shelf, with_suffix};
 use super::{
-    Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally,
+    Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally, Thread,
 };
 use crate::disk::RealDisk;
 use crate::words::{GroupId, LogPosition};
@@ -84,6 +84,10 @@ impl SledSnapshots {
 }
 
 impl Snapshots for SledSnapshots {
+    fn thread(&self) -> Thread {
+        Thread::Blocking
+    }
+
     fn clean(&self) -> io::Result<()> {
         self.shelf.clean()
     }
