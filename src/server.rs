@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
-use steadfast_raft::net::{Address, TcpNet};
+use steadfast_raft::net::Address;
+use steadfast_raft::net::tcp::TcpNet;
 use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
-use steadfast_raft::snapshot::SledSnapshots;
+use steadfast_raft::snapshot::sled::SledSnapshots;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -69,7 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         format!("cannot listen for clients at {http}; choose another address with --http")
     })?;
     let data = config.data.clone();
-    let node = Node::start(node_config(config), seams(&data))
+    let node = Node::start(node_config(config), seams(&data)?)
         .await
         .with_context(|| format!("the node on {} did not start", data.display()))?;
     let server = Server::start(listener, node.clone());
@@ -102,13 +103,15 @@ fn node_config(config: Config) -> NodeConfig {
 }
 
 /// The real doors to the outside.
-fn seams(data: &Path) -> Seams {
-    Seams {
+fn seams(data: &Path) -> anyhow::Result<Seams> {
+    let snapshots = SledSnapshots::open(&data.join("snapshots"))
+        .with_context(|| format!("the snapshots in {} cannot be opened", data.display()))?;
+    Ok(Seams {
         clock: Arc::new(SystemClock),
         disk: Arc::new(RealDisk),
         net: Arc::new(TcpNet),
-        snapshots: Arc::new(SledSnapshots::new(data)),
-    }
+        snapshots: Arc::new(snapshots),
+    })
 }
 
 /// The signals that ask a process to stop.

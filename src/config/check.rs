@@ -41,7 +41,8 @@ impl Layer {
     fn settings(&self) -> Result<Settings, ConfigError> {
         let default = Settings::default();
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let number = |set: Option<Number>, default: u64| set.map_or(default, |Number(number)| number);
+        let number =
+            |set: Option<Number>, default: u64| set.map_or(default, |Number(number)| number);
         let bytes = |set: Option<Size>, default: u64| set.map_or(default, |Size(bytes)| bytes);
 
         let heartbeat = number(self.heartbeat_ms, ms(default.heartbeat));
@@ -53,11 +54,21 @@ impl Layer {
 
         at_least("heartbeat_ms", heartbeat, HEARTBEAT_MS_MIN, "10 ms")?;
         at_least("election_ms_min", election_min, heartbeat.saturating_mul(3), "3 heartbeats")?;
-        at_least("election_ms_max", election_max, election_min.saturating_add(1), "election_ms_min + 1")?;
+        at_least(
+            "election_ms_max",
+            election_max,
+            election_min.saturating_add(1),
+            "election_ms_min + 1",
+        )?;
         at_most("election_ms_max", election_max, ELECTION_MS_MAX, "a minute")?;
         at_least("segment_bytes", segment, limits::SEGMENT_BYTES_MIN, "16MiB")?;
         at_most("segment_bytes", segment, 1 << 30, "1GiB")?;
-        at_least("segments_max", segments, SEGMENTS_MIN, "one written, one before it, one reserved")?;
+        at_least(
+            "segments_max",
+            segments,
+            SEGMENTS_MIN,
+            "one written, one before it, one reserved",
+        )?;
         at_most("segments_max", segments, SEGMENTS_MAX, "4096")?;
         let log_memory_min = 4 * limits::ENTRY_BYTES_MAX as u64;
         at_least("log_memory_bytes_max", log_memory, log_memory_min, "4 of the largest entries")?;

@@ -117,14 +117,16 @@ impl Layer {
         for (name, value) in environment {
             let Some(name) = name.to_str().filter(|name| ours(name)) else { continue };
             let refuse = |why: String| ConfigError::Malformed { origin: name.to_owned(), why };
-            let value = value.into_string().map_err(|_| refuse("it is no UTF-8".to_owned()))?;
+            let value = value.into_string();
+            let value = value.map_err(|raw| refuse(format!("{} is no UTF-8", raw.display())))?;
             if name == CONFIG_ENV {
                 config = Some(PathBuf::from(value));
                 continue;
             }
             let mut table = toml::Table::new();
             table.insert(name[PREFIX.len()..].to_lowercase(), value.into());
-            let one = table.try_into::<Self>().map_err(|error| refuse(error.message().to_owned()))?;
+            let one =
+                table.try_into::<Self>().map_err(|error| refuse(error.message().to_owned()))?;
             layer = layer.over(one);
         }
         Ok((layer, config))

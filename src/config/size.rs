@@ -30,8 +30,8 @@ impl FromStr for Size {
             "TiB" => 40,
             _ => return Err(refuse()),
         };
-        let number: u64 = number.parse().map_err(|_: std::num::ParseIntError| refuse())?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(refuse)
+        let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(1 << shift));
+        bytes.map(Self).ok_or_else(refuse)
     }
 }
 

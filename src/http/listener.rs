@@ -84,11 +84,17 @@ async fn accept(
     loop {
         let (stream, permit) = tokio::select! {
             accepted = next() => accepted,
-            _ = stopped.wait_for(|stop| *stop) => return,
+            () = told(&mut stopped) => return,
         };
         // The permit counts the task: whoever holds them all knows that all tasks have ended.
         drop(spawn(connection(stream, app.clone(), stopped.clone(), permit)));
     }
+}
+
+/// Waits until the server is told to stop.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // It fails if the server is gone, which tells the same.
+    drop(stopped.wait_for(|stop| *stop).await);
 }
 
 /// Serves one connection until it closes.
@@ -116,7 +122,7 @@ async fn connection(
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = &mut served => ended,
-        _ = stopped.wait_for(|stop| *stop) => {
+        () = told(&mut stopped) => {
             served.as_mut().graceful_shutdown();
             served.await
         }

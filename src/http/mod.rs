@@ -51,10 +51,8 @@ struct App {
 impl App {
     fn new(node: Node) -> Self {
         let metrics = Arc::new(Metrics::new());
-        let control = control::router(control::Control {
-            node: node.clone(),
-            metrics: Arc::clone(&metrics),
-        });
+        let control =
+            control::router(control::Control { node: node.clone(), metrics: Arc::clone(&metrics) });
         Self { node, metrics, control }
     }
 
@@ -82,7 +80,7 @@ impl App {
     async fn dispatch(&self, request: Request) -> Response {
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return kv::serve(&self.node, request).await.unwrap_or_else(problem::response);
+            return kv::serve(&self.node, request).await;
         }
         let Ok(response) = self.control.clone().call(request).await;
         response
@@ -91,7 +89,7 @@ impl App {
 
 /// Answers for a handler that panicked. The panic itself was printed by the hook.
 fn panicked(method: &Method) -> Response {
-    problem::response(problem::internal(mutates(method)))
+    problem::response(&problem::internal(mutates(method)))
 }
 
 /// Returns whether a request of this method may change something.
@@ -111,7 +109,8 @@ fn record(span: &tracing::Span, method: &Method, response: &Response) {
         (500 | 504, true) => "unknown",
         (_, true) => "not_applied",
     };
-    if let Some(shard) = response.headers().get(header::SHARD).and_then(|shard| shard.to_str().ok()) {
+    if let Some(shard) = response.headers().get(header::SHARD).and_then(|shard| shard.to_str().ok())
+    {
         span.record("shard", shard);
     }
     span.record("status", status).record("outcome", outcome);

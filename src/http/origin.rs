@@ -33,7 +33,9 @@ mod tests {
         };
         assert_eq!(check("db:7301", None), Ok(()));
         assert_eq!(check("db:7301", Some("http://db:7301")), Ok(()));
-        for foreign in ["http://evil.example", "null", "https://db:7301", "http://db", "http://db:73011"] {
+        for foreign in
+            ["http://evil.example", "null", "https://db:7301", "http://db", "http://db:73011"]
+        {
             assert_eq!(check("db:7301", Some(foreign)), Err(403), "{foreign}");
         }
     }

@@ -70,8 +70,7 @@ async fn metrics(State(control): State<Control>, uri: Uri) -> Response {
 }
 
 async fn version(uri: Uri) -> Response {
-    let version =
-        Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: "v1".to_owned() };
+    let version = Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: "v1".to_owned() };
     rendered(no_parameters(&uri).map(|()| json(StatusCode::OK, &version)))
 }
 
@@ -86,11 +85,11 @@ async fn cluster(State(control): State<Control>, uri: Uri) -> Response {
 async fn hash(State(control): State<Control>, uri: Uri) -> Response {
     let shard = match no_parameters(&uri).and_then(|()| shard_in(uri.path())) {
         Ok(shard) => shard,
-        Err(problem) => return response(problem),
+        Err(problem) => return response(&problem),
     };
     match control.node.hash(shard).await {
         Some(hash) => json(StatusCode::OK, &view::of_hash(hash)),
-        None => response(no_such_shard(&format!("this node has no replica of shard {}", shard.0))),
+        None => response(&no_such_shard(&format!("this node has no replica of shard {}", shard.0))),
     }
 }
 
@@ -115,15 +114,16 @@ async fn found(node: &Node, request: Request) -> Result<Response, Box<Problem>> 
 
 async fn no_such_route(uri: Uri) -> Response {
     let detail = format!("there is nothing at {}", uri.path());
-    let hint = "keys are at /v1/kv/KEY; see also /v1/cluster, /v1/version, /livez, /readyz, /metrics";
-    response(refused(404, "no-such-route", "There is nothing here", detail, hint))
+    let hint =
+        "keys are at /v1/kv/KEY; see also /v1/cluster, /v1/version, /livez, /readyz, /metrics";
+    response(&refused(404, "no-such-route", "There is nothing here", detail, hint))
 }
 
 /// The router adds the methods that are allowed.
 async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let detail = format!("{method} cannot be done to {}", uri.path());
     let hint = "the Allow header names the methods that can";
-    response(refused(405, "method-not-allowed", "Wrong method", detail, hint))
+    response(&refused(405, "method-not-allowed", "Wrong method", detail, hint))
 }
 
 /// Returns the shard that `/v1/shards/{id}/hash` names.
@@ -142,7 +142,7 @@ fn no_parameters(uri: &Uri) -> Result<(), Box<Problem>> {
 }
 
 fn rendered(result: Result<Response, Box<Problem>>) -> Response {
-    result.unwrap_or_else(response)
+    result.unwrap_or_else(|problem| response(&problem))
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {

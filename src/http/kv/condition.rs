@@ -57,7 +57,9 @@ pub(super) fn tag(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tag>,
         (Some(_), Some(_)) => Err(refuse(&format!("{name} is there twice"))),
         (None, _) => {
             let value = value.as_bytes().escape_ascii();
-            Err(refuse(&format!("{name}: {value} is neither * nor one ETag of ours, such as \"7\"")))
+            Err(refuse(&format!(
+                "{name}: {value} is neither * nor one ETag of ours, such as \"7\""
+            )))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `/v1/kv/{key}` and `/v1/kv?key64=`: one key, one value.
 
 use axum::extract::Request;
+use axum::http::header::ALLOW;
 use axum::response::Response;
 use steadfast_cli::api::problem::Problem;
 use steadfast_raft::command::Command;
@@ -20,7 +21,20 @@ mod target;
 use request::{Asked, Operation};
 
 /// Answers a request about a key.
-pub(super) async fn serve(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
+pub(super) async fn serve(node: &Node, request: Request) -> Response {
+    match carry_out(node, request).await {
+        Ok(response) => response,
+        Err(problem) => {
+            let mut response = problem::response(&problem);
+            if problem.status == 405 {
+                response.headers_mut().insert(ALLOW, request::METHODS);
+            }
+            response
+        }
+    }
+}
+
+async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let Asked { operation, timeout } = Asked::parse(&head.method, &head.uri, &head.headers)?;

@@ -73,7 +73,8 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
             let mut response = respond(StatusCode::NO_CONTENT);
             let headers = response.headers_mut();
             headers.insert(REVISION, revision.0.into());
-            headers.insert(EXISTED, HeaderValue::from_static(if existed { "true" } else { "false" }));
+            headers
+                .insert(EXISTED, HeaderValue::from_static(if existed { "true" } else { "false" }));
             response
         }
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
@@ -82,7 +83,7 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
 
 /// Renders that there is no such key. That is an answer too, so it says where it comes from.
 fn not_found(facts: &Facts, consistency: Consistency) -> Response {
-    let mut response = problem::response(problem::refused(
+    let mut response = problem::response(&problem::refused(
         404,
         code::KEY_NOT_FOUND,
         "There is no such key",
@@ -99,7 +100,7 @@ fn condition_failed(facts: &Facts, current: Option<Revision>) -> Response {
         Some(current) => format!("the key is at version \"{current}\""),
         None => "there is no such key".to_owned(),
     };
-    let mut response = problem::response(problem::refused(
+    let mut response = problem::response(&problem::refused(
         412,
         code::PRECONDITION_FAILED,
         "The condition did not hold",

@@ -1,9 +1,7 @@
 //! What the node says of itself, as wire types.
 
 use steadfast_cli::api::cluster as wire;
-use steadfast_raft::node::api::{
-    InitAnswer, NodeStatus, Role, ShardHash, ShardStatus, Status,
-};
+use steadfast_raft::node::api::{InitAnswer, NodeStatus, Role, ShardHash, ShardStatus, Status};
 use steadfast_raft::words::{LogPosition, NodeId};
 
 #[cfg(test)]
@@ -31,7 +29,11 @@ pub(super) fn of_init(answer: &InitAnswer) -> wire::InitAnswer {
 /// Returns the hash of a replica.
 pub(super) fn of_hash(hash: ShardHash) -> wire::ShardHash {
     let ShardHash { shard, applied, hash } = hash;
-    wire::ShardHash { shard: shard.0, applied: applied.map(of_position), hash: format!("{hash:032x}") }
+    wire::ShardHash {
+        shard: shard.0,
+        applied: applied.map(of_position),
+        hash: format!("{hash:032x}"),
+    }
 }
 
 fn of_node(node: &NodeStatus) -> wire::NodeView {

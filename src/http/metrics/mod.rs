@@ -16,8 +16,7 @@ use steadfast_cli::api::key;
 mod tests;
 
 /// The media type of the exposition.
-pub(super) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The line that ends an exposition, and must stand there once.
 const END: &str = "# EOF\n";

@@ -43,7 +43,8 @@ pub(super) fn parse(body: &[u8]) -> Result<InitRequest, Box<Problem>> {
         refused(400, "bad-init", "These nodes cannot be a cluster", detail, EXAMPLE)
     };
     if wire.nodes.is_empty() || limits::NODES_MAX < wire.nodes.len() {
-        let detail = format!("{} nodes; a cluster has 1 to {}", wire.nodes.len(), limits::NODES_MAX);
+        let detail =
+            format!("{} nodes; a cluster has 1 to {}", wire.nodes.len(), limits::NODES_MAX);
         return Err(refuse(detail));
     }
     if let Some(bad) = wire.nodes.iter().find(|node| !is_address(node)) {
@@ -63,8 +64,12 @@ fn is_address(text: &str) -> bool {
     let ip = bare.unwrap_or(host).parse::<std::net::IpAddr>().ok();
     let well = match bare {
         Some(_) => ip.is_some(),
-        None => !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/:@".contains(c)),
+        None => {
+            !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/:@".contains(c))
+        }
     };
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    well && digits && matches!(port.parse::<u16>(), Ok(1..)) && !ip.is_some_and(|ip| ip.is_unspecified())
+    well && digits
+        && matches!(port.parse::<u16>(), Ok(1..))
+        && !ip.is_some_and(|ip| ip.is_unspecified())
 }

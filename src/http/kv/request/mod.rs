@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, IF_MATCH, IF_NONE_MATCH};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use steadfast_cli::api::problem::Problem;
 use steadfast_cli::api::{duration, header};
 use steadfast_raft::command::Condition;
@@ -21,7 +21,7 @@ use crate::http::query::{Name, Query};
 mod tests;
 
 /// What the routes of keys allow.
-pub(super) const METHODS: &str = "GET, HEAD, PUT, DELETE";
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, DELETE");
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ fn route(headers: &HeaderMap) -> Result<(), Box<Problem>> {
 }
 
 fn not_allowed(method: &Method) -> Box<Problem> {
-    let detail = format!("{method} cannot be done to a key; {ALLOW}: {METHODS}");
+    let detail = format!("{method} cannot be done to a key");
     let hint = "GET reads, PUT stores, DELETE removes";
     refused(405, "method-not-allowed", "Wrong method", detail, hint)
 }

@@ -52,7 +52,13 @@ impl<'a> Query<'a> {
             if found.iter().any(|(other, _)| *other == name) {
                 let detail = format!("the parameter {} is there twice", name.as_str());
                 let hint = "send it once";
-                return Err(refused(400, "repeated-parameter", "Contradictory request", detail, hint));
+                return Err(refused(
+                    400,
+                    "repeated-parameter",
+                    "Contradictory request",
+                    detail,
+                    hint,
+                ));
             }
             found.push((name, text(value)?));
         }
@@ -71,8 +77,7 @@ impl<'a> Query<'a> {
             let hint = "timeout=500ms, up to timeout=30s";
             refused(400, "bad-timeout", "The timeout cannot be used", detail, hint)
         };
-        let timeout =
-            duration::parse_ms(text).map_err(|error| refuse(error.to_string()))?;
+        let timeout = duration::parse_ms(text).map_err(|error| refuse(error.to_string()))?;
         let timeout = Duration::from_millis(timeout);
         if timeout.is_zero() || limits::TIMEOUT_MAX < timeout {
             let max_s = limits::TIMEOUT_MAX.as_secs();

@@ -17,7 +17,9 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use steadfast_cli::api::problem::{CONTENT_TYPE as PROBLEM_JSON, Leader, Outcome, Problem, Retry, code};
+use steadfast_cli::api::problem::{
+    CONTENT_TYPE as PROBLEM_JSON, Leader, Outcome, Problem, Retry, code,
+};
 use steadfast_raft::node::api::{Doubt, InitError, Refusal, RequestError, Status};
 use steadfast_raft::words::{NodeId, ShardId};
 
@@ -46,9 +48,8 @@ pub(super) enum Wanted {
 }
 
 /// Turns a problem into a response.
-#[expect(clippy::boxed_local, reason = "errors travel boxed, so that results stay small")]
-pub(super) fn response(problem: Box<Problem>) -> Response {
-    let body = serde_json::to_vec(&*problem).expect("a problem has only strings and numbers");
+pub(super) fn response(problem: &Problem) -> Response {
+    let body = serde_json::to_vec(problem).expect("a problem has only strings and numbers");
     let mut response = Response::new(Body::from(body));
     *response.status_mut() =
         StatusCode::from_u16(problem.status).expect("every status here is written as a literal");
@@ -234,7 +235,9 @@ fn of_doubt(doubt: &Doubt) -> Kind {
         hint: "read the key back before you write again: a blind retry could undo a later write",
     };
     match doubt {
-        Doubt::Deadline { .. } | Doubt::LeaderChanged { .. } | Doubt::ConnectionLost { .. } => unknown,
+        Doubt::Deadline { .. } | Doubt::LeaderChanged { .. } | Doubt::ConnectionLost { .. } => {
+            unknown
+        }
         Doubt::Halted { .. } => Kind { status: 500, ..unknown },
     }
 }
@@ -244,8 +247,9 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
     let by_shard = |shard: &ShardId| status.shards.iter().find(|s| s.shard == *shard)?.leader;
     let node = match error {
         RequestError::NotApplied(refusal) => match refusal {
-            Refusal::NoLeader { shard, .. } | Refusal::MemoryFull { shard, .. } => by_shard(shard),
-            Refusal::Halted { shard, .. } => by_shard(shard),
+            Refusal::NoLeader { shard, .. }
+            | Refusal::MemoryFull { shard, .. }
+            | Refusal::Halted { shard, .. } => by_shard(shard),
             Refusal::Unreachable { node } => Some(*node),
             Refusal::NoCluster
             | Refusal::Founding { .. }
