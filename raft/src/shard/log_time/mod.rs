@@ -37,6 +37,8 @@ use std::time::Duration;
 use crate::words::{LogTime, NodeId};
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 /// A sample older than this says nothing.
@@ -150,9 +152,17 @@ impl LogClock {
         Some(log_time(self.last))
     }
 
-    /// Returns the log time to tell peers, if this process has one.
-    pub fn current(&self, boottime: Duration) -> Option<LogTime> {
-        self.has_time.then(|| log_time(self.last.saturating_add(self.elapsed(boottime))))
+    /// Returns the log time to tell peers, if this process has one: `last + e`.
+    ///
+    /// What is told counts as computed. Otherwise this process could still stamp below what its
+    /// peers know from it, and they would push it forward again, past deadlines it had just set.
+    pub fn tell(&mut self, boottime: Duration) -> Option<LogTime> {
+        if !self.has_time {
+            return None;
+        }
+        self.last = self.last.saturating_add(self.elapsed(boottime));
+        self.seen = self.seen.max(boottime);
+        Some(log_time(self.last))
     }
 
     /// Takes a log time over if it is not below the lower line: one that is was true some time ago.
@@ -168,8 +178,9 @@ impl LogClock {
         boottime.saturating_sub(self.seen)
     }
 
+    /// Without log time, `e` says how long ago a stamp was replayed, which is nothing.
     fn lower(&self, boottime: Duration) -> Duration {
-        let elapsed = self.elapsed(boottime);
+        let elapsed = if self.has_time { self.elapsed(boottime) } else { Duration::ZERO };
         self.last.saturating_add(elapsed - elapsed / SLEW)
     }
 
