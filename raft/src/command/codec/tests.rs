@@ -92,10 +92,8 @@ fn any_reply() -> impl Strategy<Value = Reply> {
 
 /// Parses hexadecimal digits; blanks are for the reader.
 pub(crate) fn unhex(text: &str) -> Bytes {
-    let digits: Vec<u32> = text
-        .chars()
-        .filter_map(|c| (!c.is_whitespace()).then(|| c.to_digit(16).unwrap()))
-        .collect();
+    let digits = text.chars().filter(|c| !c.is_whitespace());
+    let digits: Vec<u32> = digits.map(|c| c.to_digit(16).expect("a digit")).collect();
     digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
 }
 
