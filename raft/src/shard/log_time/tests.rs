@@ -122,6 +122,11 @@ fn what_was_replayed_yields_to_the_first_time_received() {
     clock.observe_applied(LogTime(1_000), ms(0));
     clock.observe_received(LogTime(1_200), ms(60_000));
     assert_eq!(clock.stamp(ms(60_000), None), Some(LogTime(1_200)));
+
+    let mut clock = LogClock::new(ms(0));
+    clock.observe_applied(LogTime(1_000), ms(0));
+    clock.observe_received(LogTime(900), ms(60_000));
+    assert_eq!(clock.stamp(ms(60_100), None), Some(LogTime(1_095)));
 }
 
 #[test]
