@@ -11,8 +11,8 @@
 //!   +--------------------------------------------+
 //! ```
 //!
-//! [`State::apply`] is the only way to change it. It does no input or output, reads no clock,
-//! draws no random number and walks nothing unordered, so replicas that apply the same entries in
+//! [`State::apply`] is the only way to change it. It knows nothing but its arguments, touches
+//! nothing but the state and walks nothing unordered, so replicas that apply the same entries in
 //! the same order are equal (invariant 3 of the design). Whatever shapes a result is in the entry
 //! or in the state (D4).
 //!
@@ -42,7 +42,8 @@ pub mod content;
 mod tests;
 
 /// What a stored key is counted with besides the bytes of key and value: its places in the map and
-/// in the index of deadlines, half-filled tree nodes, and what the allocator adds.
+/// in the index, half-filled tree nodes, and what the allocator adds. Measured: 160 to 220 bytes
+/// without a deadline, 260 to 320 with one.
 pub const KEY_OVERHEAD_BYTES: u64 = 256;
 
 /// The contents of one shard: a pure function of its log.
