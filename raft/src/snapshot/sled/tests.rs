@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::disk::{Disk, SimDisk};
+use crate::limits::CHUNK_BYTES;
 use crate::snapshot::tests::{GROUP, at, chunks, contents, damaged, publish, unreadable, whole};
 use crate::snapshot::verify;
 
@@ -107,6 +108,25 @@ fn every_flipped_bit_and_missing_file_is_found() {
         assert_eq!(whole(&snapshots, BYTES_MAX, &format!("seed {seed}")), [1]);
     }
     fs::write(place(&snapshots, 1).join("stranger"), b"").unwrap();
+    damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
+}
+
+/// With many chunks sled puts some of its pages into files of their own.
+#[test]
+fn large_values_are_sealed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = SledSnapshots::open(directory.path()).unwrap();
+    let chunks: Vec<_> = (0..60).map(|byte| vec![byte; CHUNK_BYTES]).collect();
+    publish(&snapshots, GROUP, 1, &chunks).unwrap();
+    assert!(contents(&snapshots, GROUP, 1).unwrap() == chunks);
+
+    let blobs = bytes_of(&place(&snapshots, 1).join("blobs"));
+    let (path, bytes) = blobs.first().expect("sled makes some");
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    fs::write(path, flipped).unwrap();
+    damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
+    fs::remove_file(path).unwrap();
     damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
 }
 
