@@ -11,10 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::content::{SEALED_BYTES_MAX, check_publishable, open_chunk, open_manifest, seal_chunk};
-use super::shelf::Shelf;
-use super::{
-    Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally, Thread,
-};
+use super::shelf::{Shelf, read_file};
+use super::{Manifest, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally, Thread};
 use crate::disk::Disk;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::words::{GroupId, LogPosition};
@@ -130,21 +128,4 @@ impl SnapshotReader for PlainReader {
 
 fn chunk_name(number: u64) -> String {
     format!("{number:016x}")
-}
-
-/// Reads a file of a published snapshot, which is damaged where there is none or a larger one.
-fn read_file(disk: &dyn Disk, path: &Path, bytes_max: usize) -> Result<Bytes, ReadFailure> {
-    let damaged = |what| ReadFailure::Damaged(format!("{} {what}", path.display()));
-    let file = match disk.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged("is missing")),
-        opened => Ok(opened?),
-    }?;
-    let mut bytes = match usize::try_from(file.len_bytes()?) {
-        Ok(len_bytes) if len_bytes <= bytes_max => vec![0; len_bytes],
-        Ok(_) | Err(_) => return Err(damaged("is too large")),
-    };
-    if file.read_at(&mut bytes, 0)? != bytes.len() {
-        return Err(damaged("has changed"));
-    }
-    Ok(bytes.into())
 }

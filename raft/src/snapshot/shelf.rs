@@ -8,6 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::ReadFailure;
 use crate::disk::Disk;
 use crate::words::{GroupId, LogPosition, ReplicaId, Term};
 
@@ -108,6 +111,27 @@ impl Shelf {
     fn group_place(&self, group: GroupId) -> PathBuf {
         self.root.join(name([group.to_bits()]))
     }
+}
+
+/// Reads a file of a published snapshot, which is damaged where there is none or a larger one.
+pub(super) fn read_file(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes_max: usize,
+) -> Result<Bytes, ReadFailure> {
+    let damaged = |what| ReadFailure::Damaged(format!("{} {what}", path.display()));
+    let file = match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(damaged("is missing")),
+        opened => Ok(opened?),
+    }?;
+    let mut bytes = match usize::try_from(file.len_bytes()?) {
+        Ok(len_bytes) if len_bytes <= bytes_max => vec![0; len_bytes],
+        Ok(_) | Err(_) => return Err(damaged("is too large")),
+    };
+    if file.read_at(&mut bytes, 0)? != bytes.len() {
+        return Err(damaged("has changed"));
+    }
+    Ok(bytes.into())
 }
 
 /// Returns `None` where there was nothing.

@@ -73,7 +73,7 @@ impl SledSnapshots {
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let copy = Scratch(with_suffix(place, &format!("copy{number}")));
         copy.remove()?;
-        seal::copy(place, &copy.0)?;
+        seal::copy(self.shelf.disk(), place, &copy.0)?;
         let database = Database::open_copy(&copy.0)?;
         let manifest = database.get(MANIFEST)?;
         let manifest =
@@ -144,7 +144,7 @@ impl SnapshotWriter for SledWriter {
         check_publishable(&self.tally, manifest, self.group, self.position)?;
         self.database.insert(MANIFEST, manifest.encode().into())?;
         self.database.close()?;
-        seal::seal(&self.place.0)?;
+        seal::seal(self.shelf.disk(), &self.place.0)?;
         self.shelf.publish(self.group, self.position)
     }
 }

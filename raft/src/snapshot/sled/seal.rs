@@ -9,117 +9,131 @@
 //! The hash is the xxh3-128 of, for each file in the order of its path: the path, a zero byte, the
 //! length as u64, the bytes.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use bytes::{Buf, BufMut};
+use bytes::{Buf, BufMut, Bytes};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::disk::{Disk, DiskFile};
 use crate::limits::SNAPSHOT_COPY_BYTES;
 use crate::snapshot::ReadFailure;
+use crate::snapshot::shelf::read_file;
 
 /// The name of the file that holds the seal.
-const SEAL: &str = "seal";
+pub(super) const SEAL: &str = "seal";
 const MAGIC: &[u8; 8] = b"sfsnseal";
 const VERSION: u16 = 1;
 const BYTES: usize = 30;
 
 /// Seals the closed database in `directory`, and makes all of it durable.
-pub(super) fn seal(directory: &Path) -> io::Result<()> {
-    let files = files(directory)?;
-    let seal = encode(hash(directory, &files, None)?);
-    File::create_new(directory.join(SEAL))?.write_all(&seal)?;
-    for file in &files {
-        File::open(directory.join(file))?.sync_all()?;
+pub(super) fn seal(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    let found = Found::below(disk, directory)?;
+    let seal = encode(hash(disk, directory, &found.files, None)?);
+    let file = disk.create(&directory.join(SEAL))?;
+    file.write_at(&seal, 0)?;
+    file.sync_all()?;
+    for path in &found.files {
+        disk.open(path)?.sync_all()?;
     }
-    File::open(directory.join(SEAL))?.sync_all()?;
-    for below in directories(directory)? {
-        File::open(below)?.sync_all()?;
+    for path in &found.directories {
+        disk.sync_dir(path)?;
     }
-    File::open(directory)?.sync_all()
+    disk.sync_dir(directory)
 }
 
 /// Copies the sealed database at `from` into a new directory, if it is as it was sealed.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ReadFailure> {
-    let sealed = match fs::read(from.join(SEAL)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(ReadFailure::Damaged("it has no seal".to_owned()));
-        }
-        read => decode(&read?)?,
-    };
-    fs::create_dir(to)?;
-    if hash(from, &files(from)?, Some(to))? != sealed {
+pub(super) fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), ReadFailure> {
+    let sealed = decode(read_file(disk, &from.join(SEAL), BYTES)?)?;
+    let found = Found::below(disk, from)?;
+    for path in &found.directories {
+        disk.create_dir_all(&to.join(within(from, path)))?;
+    }
+    disk.create_dir_all(to)?;
+    if hash(disk, from, &found.files, Some(to))? != sealed {
         return Err(ReadFailure::Damaged("its files do not match its seal".to_owned()));
     }
     Ok(())
 }
 
 /// Returns the hash of `files` below `directory`, and copies each to `to` on the way.
-fn hash(directory: &Path, files: &[PathBuf], to: Option<&Path>) -> io::Result<u128> {
+fn hash(
+    disk: &dyn Disk,
+    directory: &Path,
+    files: &[PathBuf],
+    to: Option<&Path>,
+) -> io::Result<u128> {
     let mut hasher = Xxh3::new();
     for path in files {
-        hasher.update(path.as_os_str().as_encoded_bytes());
+        let name = within(directory, path);
+        let file = disk.open(path)?;
+        hasher.update(name.as_os_str().as_encoded_bytes());
         hasher.update(&[0]);
-        let mut file = File::open(directory.join(path))?;
-        hasher.update(&file.metadata()?.len().to_be_bytes());
-        let mut copy = to.map(|to| create(&to.join(path))).transpose()?;
-        let mut block = vec![0; SNAPSHOT_COPY_BYTES];
-        loop {
-            let count = match file.read(&mut block) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            hasher.update(&block[..count]);
-            if let Some(copy) = &mut copy {
-                copy.write_all(&block[..count])?;
-            }
-        }
+        hasher.update(&file.len_bytes()?.to_be_bytes());
+        let copy = to.map(|to| disk.create(&to.join(name))).transpose()?;
+        hash_bytes(&mut hasher, &*file, copy.as_deref())?;
     }
     Ok(hasher.digest128())
 }
 
-/// Creates a file, and the directory for it.
-fn create(path: &Path) -> io::Result<File> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+fn hash_bytes(
+    hasher: &mut Xxh3,
+    file: &dyn DiskFile,
+    copy: Option<&dyn DiskFile>,
+) -> io::Result<()> {
+    let mut block = vec![0; SNAPSHOT_COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        let count = file.read_at(&mut block, offset)?;
+        hasher.update(&block[..count]);
+        if let Some(copy) = copy {
+            copy.write_at(&block[..count], offset)?;
+        }
+        offset += count as u64;
+        if count < block.len() {
+            return Ok(());
+        }
     }
-    File::create_new(path)
 }
 
-/// Returns the paths, within `directory`, of sled's files in it and in the directories in it,
-/// sorted. A file that sled was still generating is none of them: it is not part of the database,
-/// and only keeps it from being opened.
-fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for place in directories(directory)?.iter().map(PathBuf::as_path).chain([directory]) {
-        for entry in fs::read_dir(place)? {
-            let entry = entry?;
-            let path = entry.path();
-            let ours = path.file_name().is_some_and(|name| name == SEAL);
-            let unfinished = path.extension().is_some_and(|suffix| suffix == "generating");
-            if !entry.file_type()?.is_dir() && !ours && !unfinished {
-                let path = path.strip_prefix(directory).expect("it was found below");
-                files.push(path.to_owned());
+/// What is part of a database, by path, sorted.
+struct Found {
+    files: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Finds sled's files in `directory` and in the directories in it: sled makes one, for large
+    /// values, and none below that.
+    fn below(disk: &dyn Disk, directory: &Path) -> io::Result<Self> {
+        let mut files = Vec::new();
+        let mut directories = Vec::new();
+        for path in disk.list(directory)? {
+            match disk.list(&path) {
+                Ok(below) => {
+                    files.extend(below);
+                    directories.push(path);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => files.push(path),
+                Err(error) => return Err(error),
             }
         }
+        files.retain(|path| is_part(path));
+        files.sort();
+        Ok(Self { files, directories })
     }
-    files.sort();
-    Ok(files)
 }
 
-/// Returns the directories in `directory`. sled makes one, for large values, and none below it.
-fn directories(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut directories = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            directories.push(entry.path());
-        }
-    }
-    Ok(directories)
+/// Returns whether the file is part of the database. One that sled was still generating is not:
+/// all it does is to keep the database from being opened.
+fn is_part(path: &Path) -> bool {
+    let is_seal = path.file_name().is_some_and(|name| name == SEAL);
+    let is_unfinished = path.extension().is_some_and(|suffix| suffix == "generating");
+    !is_seal && !is_unfinished
+}
+
+fn within<'a>(directory: &Path, path: &'a Path) -> &'a Path {
+    path.strip_prefix(directory).expect("it was found below")
 }
 
 fn encode(hash: u128) -> Vec<u8> {
@@ -131,16 +145,16 @@ fn encode(hash: u128) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Result<u128, ReadFailure> {
+fn decode(mut bytes: Bytes) -> Result<u128, ReadFailure> {
     let damaged = || ReadFailure::Damaged("its seal is damaged".to_owned());
     let crc_at = bytes.len().checked_sub(4).ok_or_else(damaged)?;
-    let (mut fields, mut crc) = bytes.split_at(crc_at);
-    if crc.get_u32() != crc32fast::hash(fields) || !fields.starts_with(MAGIC) {
+    let crc = bytes.split_off(crc_at).get_u32();
+    if crc != crc32fast::hash(&bytes) || !bytes.starts_with(MAGIC) {
         return Err(damaged());
     }
-    fields.advance(MAGIC.len());
-    match fields.try_get_u16() {
-        Ok(VERSION) => fields.try_get_u128().map_err(|_short| damaged()),
+    bytes.advance(MAGIC.len());
+    match bytes.try_get_u16() {
+        Ok(VERSION) => bytes.try_get_u128().map_err(|_short| damaged()),
         Ok(version) => {
             let what = format!("the seal has version {version}; this program knows {VERSION}");
             Err(io::Error::new(io::ErrorKind::Unsupported, what).into())

@@ -8,8 +8,10 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::disk::{Disk, SimDisk};
+use crate::limits::CHUNK_BYTES;
 use crate::snapshot::tests::{GROUP, at, chunks, contents, damaged, publish, unreadable, whole};
-use crate::snapshot::{SnapshotError, content, verify};
+use crate::snapshot::verify;
 
 /// Names the directory that the child of the kill test works in.
 const CHILD_ROOT: &str = "STEADFAST_TEST_SNAPSHOTS";
@@ -30,7 +32,7 @@ fn forge(snapshots: &SledSnapshots, index: u64, fill: impl FnOnce(&Database)) {
     let database = Database::create(&begun).unwrap();
     fill(&database);
     database.close().unwrap();
-    seal::seal(&begun).unwrap();
+    seal::seal(&RealDisk, &begun).unwrap();
     snapshots.shelf.publish(GROUP, at(index)).unwrap();
 }
 
@@ -79,7 +81,7 @@ fn a_half_generated_file_does_not_brick_the_snapshot() {
     assert_eq!(whole(&snapshots, BYTES_MAX, "planted"), [1]);
 
     let copy = directory.path().join("copy");
-    seal::copy(&place(&snapshots, 1), &copy).unwrap();
+    seal::copy(&RealDisk, &place(&snapshots, 1), &copy).unwrap();
     fs::write(copy.join(planted.file_name().unwrap()), b"").unwrap();
     assert!(Database::open_copy(&copy).is_err(), "so this is worth the trouble");
 }
@@ -109,6 +111,25 @@ fn every_flipped_bit_and_missing_file_is_found() {
     damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
 }
 
+/// With many chunks sled puts some of its pages into files of their own.
+#[test]
+fn large_values_are_sealed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = SledSnapshots::open(directory.path()).unwrap();
+    let chunks: Vec<_> = (0..60).map(|byte| vec![byte; CHUNK_BYTES]).collect();
+    publish(&snapshots, GROUP, 1, &chunks).unwrap();
+    assert!(contents(&snapshots, GROUP, 1).unwrap() == chunks);
+
+    let blobs = bytes_of(&place(&snapshots, 1).join("blobs"));
+    let (path, bytes) = blobs.first().expect("sled makes some");
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 2] ^= 1;
+    fs::write(path, flipped).unwrap();
+    damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
+    fs::remove_file(path).unwrap();
+    damaged(snapshots.read(GROUP, at(1)).map(drop), "seal");
+}
+
 #[test]
 fn a_sealed_database_with_the_wrong_content_is_damaged() {
     let directory = tempfile::tempdir().unwrap();
@@ -126,8 +147,7 @@ fn a_sealed_database_with_the_wrong_content_is_damaged() {
     damaged(contents(&snapshots, GROUP, 3), "it says it is of s3 at 4@5.2");
     forge(&snapshots, 5, |database| database.insert(MANIFEST, manifest(5)).unwrap());
     damaged(contents(&snapshots, GROUP, 5), "chunk 0 is missing");
-    for (index, chunk) in [(6, content::seal_chunk(1, b"one")), (7, vec![1; SEALED_BYTES_MAX + 1])]
-    {
+    for (index, chunk) in [(6, seal_chunk(1, b"one")), (7, vec![1; SEALED_BYTES_MAX + 1])] {
         forge(&snapshots, index, |database| {
             database.insert(&key, chunk).unwrap();
             database.insert(MANIFEST, manifest(index)).unwrap();
@@ -135,7 +155,7 @@ fn a_sealed_database_with_the_wrong_content_is_damaged() {
         damaged(contents(&snapshots, GROUP, index), "chunk 0");
     }
     forge(&snapshots, 8, |database| {
-        database.insert(&key, content::seal_chunk(0, b"two")).unwrap();
+        database.insert(&key, seal_chunk(0, b"two")).unwrap();
         database.insert(MANIFEST, manifest(8)).unwrap();
     });
     damaged(contents(&snapshots, GROUP, 8), "not those of the manifest");
@@ -147,25 +167,21 @@ fn what_cannot_be_opened_is_not_damaged() {
     let snapshots = SledSnapshots::open(directory.path()).unwrap();
     write(&snapshots, 1);
     let place = place(&snapshots, 1);
-    let kept = fs::read(place.join(seal_name())).unwrap();
+    let kept = fs::read(place.join(seal::SEAL)).unwrap();
 
     let mut newer = kept[..26].to_vec();
     newer[9] = 2;
     let crc = crc32fast::hash(&newer);
     newer.extend(crc.to_be_bytes());
-    fs::write(place.join(seal_name()), newer).unwrap();
+    fs::write(place.join(seal::SEAL), newer).unwrap();
     unreadable(snapshots.read(GROUP, at(1)).map(drop), io::ErrorKind::Unsupported);
 
-    fs::remove_file(place.join(seal_name())).unwrap();
-    fs::create_dir(place.join(seal_name())).unwrap();
+    fs::remove_file(place.join(seal::SEAL)).unwrap();
+    fs::create_dir(place.join(seal::SEAL)).unwrap();
     unreadable(snapshots.read(GROUP, at(1)).map(drop), io::ErrorKind::IsADirectory);
-    fs::remove_dir(place.join(seal_name())).unwrap();
-    fs::write(place.join(seal_name()), kept).unwrap();
+    fs::remove_dir(place.join(seal::SEAL)).unwrap();
+    fs::write(place.join(seal::SEAL), kept).unwrap();
     assert_eq!(whole(&snapshots, BYTES_MAX, "as before"), [1]);
-}
-
-fn seal_name() -> &'static str {
-    "seal"
 }
 
 #[test]
@@ -183,6 +199,27 @@ fn failure_kind(failure: ReadFailure) -> &'static str {
     match failure.of(GROUP, at(1)) {
         SnapshotError::Damaged { .. } => "damaged",
         SnapshotError::Io(_) => "io",
+    }
+}
+
+/// sled needs a real disk, but not the way from a closed database to a published one.
+#[test]
+fn a_power_cut_takes_nothing_of_a_sealed_database() {
+    for seed in 0..200 {
+        let disk = Arc::new(SimDisk::new(seed));
+        let shelf = Shelf::open(Arc::<SimDisk>::clone(&disk), Path::new("/")).unwrap();
+        let begun = shelf.begin(GROUP, at(1)).unwrap();
+        disk.create_dir_all(&begun.join("blobs")).unwrap();
+        for name in ["conf", "db", "blobs/large"] {
+            disk.create(&begun.join(name)).unwrap().write_at(&[7; 5000], 0).unwrap();
+        }
+        seal::seal(&*disk, &begun).unwrap();
+        shelf.publish(GROUP, at(1)).unwrap();
+        disk.power_cut();
+        assert_eq!(shelf.list(GROUP).unwrap(), [at(1)], "seed {seed}");
+        let copied = seal::copy(&*disk, &shelf.place(GROUP, at(1)), Path::new("/copy"));
+        assert!(copied.is_ok(), "seed {seed}: {copied:?}");
+        assert_eq!(disk.open(Path::new("/copy/blobs/large")).unwrap().len_bytes().unwrap(), 5000);
     }
 }
 
