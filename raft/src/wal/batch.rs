@@ -10,8 +10,9 @@
 //! ```
 //!
 //! Every integer is little-endian. Both checksums are CRC-32 of the segment's secret followed by
-//! the bytes. The payload of a head begins with the secret, 16 bytes; then come records, as in
-//! every other batch. Zeros pad a batch to its length.
+//! the bytes. The payload of a head begins with the secret, 16 bytes, and the length of the
+//! segment in bytes, 8; then come records, as in every other batch. Zeros pad a batch to its
+//! length.
 
 use crc32fast::Hasher;
 
@@ -24,7 +25,9 @@ pub(super) const BLOCK_BYTES: usize = 4096;
 /// Bytes of a batch header.
 pub(super) const HEADER_BYTES: usize = 88;
 /// Bytes of a secret.
-pub(super) const SECRET_BYTES: usize = 16;
+const SECRET_BYTES: usize = 16;
+/// Bytes of a head's payload before its records: the secret and the length of the segment.
+pub(super) const HEAD_BYTES: usize = SECRET_BYTES + 8;
 /// How every header begins; the version of the format follows.
 pub(super) const MAGIC: [u8; 7] = *b"sfwal\r\n";
 /// The version of the format that this program reads and writes.
@@ -166,9 +169,10 @@ impl BatchBuffer {
     }
 
     /// Begins a head.
-    pub(super) fn begin_head(&mut self, secret: Secret) {
+    pub(super) fn begin_head(&mut self, secret: Secret, segment_bytes: u64) {
         self.begin();
         self.bytes.extend_from_slice(&secret.0);
+        put_u64(&mut self.bytes, segment_bytes);
     }
 
     /// Adds a record.

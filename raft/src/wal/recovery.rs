@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::batch::{
-    BLOCK_BYTES, HEADER_BYTES, Header, MAGIC, SECRET_BYTES, Secret, SegmentId, VERSION, head_secret,
+    BLOCK_BYTES, HEAD_BYTES, HEADER_BYTES, Header, MAGIC, Secret, SegmentId, VERSION, head_secret,
 };
 use super::index::{BatchAt, Index};
 use super::opening::{failed, open_file, read};
@@ -23,6 +23,14 @@ use crate::words::Sequence;
 struct Batch<'a> {
     header: Header,
     payload: &'a [u8],
+}
+
+impl Batch<'_> {
+    /// Returns the length of the segment that this is the head of, in bytes.
+    fn segment_bytes(&self) -> Option<u64> {
+        let bytes = self.payload.get(HEAD_BYTES - 8..HEAD_BYTES)?;
+        Some(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
 }
 
 /// Returns the header at `offset`, if it verifies. Its payload may not.
@@ -126,6 +134,12 @@ impl<'a> Recovery<'a> {
             let bytes = read(&self.files[file])?;
             let batches = self.chain(segment, &bytes);
             let head = batches.first().expect("its head verifies");
+            if head.segment_bytes() != Some(self.files[file].bytes) {
+                let path = self.files[file].path.display();
+                return Err(
+                    self.damaged(format!("{path} has not the length that it was made with"))
+                );
+            }
             if end.as_ref().is_some_and(|end| !end.leads_to(&head.header, self.secrets[&segment])) {
                 return Err(self.damaged(format!("batches before segment {} are gone", segment.0)));
             }
@@ -160,7 +174,7 @@ impl<'a> Recovery<'a> {
         for batch in batches {
             let Header { segment, offset, sequence, .. } = batch.header;
             let at = BatchAt { segment, offset };
-            let skip = if offset == 0 { SECRET_BYTES } else { 0 };
+            let skip = if offset == 0 { HEAD_BYTES } else { 0 };
             let read = batch.payload.get(skip..).and_then(records);
             for record in
                 read.ok_or_else(|| self.damaged(format!("batch {sequence} is strange")))?

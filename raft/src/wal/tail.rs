@@ -5,9 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{
-    BLOCK_BYTES, BatchBuffer, HEADER_BYTES, Header, SECRET_BYTES, Secret, SegmentId,
-};
+use super::batch::{BLOCK_BYTES, BatchBuffer, HEAD_BYTES, HEADER_BYTES, Header, Secret, SegmentId};
 use super::index::{BatchAt, Index};
 use super::record::{Record, records};
 use super::segment::Segments;
@@ -145,9 +143,9 @@ impl Tail {
 
     /// Begins a segment with its head.
     pub(super) fn begin(&mut self, segment: SegmentId, secret: Secret) -> io::Result<()> {
-        self.segments.begin(segment, secret)?;
+        let segment_bytes = self.segments.begin(segment, secret)?.file.bytes;
         (self.segment, self.offset, self.announced) = (segment, 0, None);
-        self.buffer.begin_head(secret);
+        self.buffer.begin_head(secret, segment_bytes);
         for (group, holding) in &self.index.groups {
             self.buffer.push(&Record::State(*group, holding.state));
         }
@@ -245,7 +243,7 @@ impl Tail {
         let align = self.align as u64;
         let states =
             self.index.groups.keys().map(|group| Record::State(*group, Default::default()));
-        let head = HEADER_BYTES + SECRET_BYTES + states.map(|state| state.bytes()).sum::<usize>();
+        let head = HEADER_BYTES + HEAD_BYTES + states.map(|state| state.bytes()).sum::<usize>();
         let capacity = self.config.segment_bytes - align - head.next_multiple_of(self.align) as u64;
         let left = self.capacity().saturating_sub(self.offset + align);
         let used = self.segments.live.len() as u64;

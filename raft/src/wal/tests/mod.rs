@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::*;
 use crate::disk::{Disk, SimDisk};
 use crate::runtime::{Task, spawn, with_seed};
-use crate::words::{Boot, DirectoryId, GroupId, ReplicaId, ShardId, Term};
+use crate::words::{Boot, DirectoryId, GroupId, ReplicaId, Sequence, ShardId, Term};
 
 /// The directory of the log under test.
 const LOG: &str = "/log";
