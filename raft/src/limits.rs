@@ -88,6 +88,13 @@ pub const CHUNK_BYTES: usize = 96 << 10;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
+/// Bytes on their way in one direction of a simulated connection.
+pub const SIM_PIPE_BYTES: usize = 256 << 10;
+/// Longest piece in which they arrive.
+pub const SIM_SEGMENT_BYTES: usize = 16 << 10;
+/// Most simulated connections that wait to be accepted.
+pub const SIM_BACKLOG_MAX: usize = 256;
+
 /// Longest time that a request may ask for.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// Time for a write that names none.
