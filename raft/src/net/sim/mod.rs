@@ -135,9 +135,7 @@ impl Fabric {
 
     /// Breaks the connections between two hosts. They may connect again.
     pub fn reset(&self, one: &str, other: &str) {
-        self.reset_connections(|from, to| {
-            (from, to) == (one, other) || (from, to) == (other, one)
-        });
+        self.reset_connections(|from, to| (from, to) == (one, other) || (from, to) == (other, one));
     }
 
     fn reset_connections(&self, which: impl Fn(&str, &str) -> bool) {
