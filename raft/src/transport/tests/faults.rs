@@ -108,7 +108,8 @@ async fn half_open_handshakes_are_bounded_and_end() {
 async fn unknown_kinds_are_refused_and_impossible_frames_end_the_connection() {
     with_seed(24, async {
         let fabric = Fabric::new(24);
-        let [_a, b] = pair(&fabric).await;
+        let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
+        b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
         let presented = Spec::node(1).presented();
         let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
         let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;

@@ -127,9 +127,10 @@ async fn too_much_at_once_is_not_sent() {
         }
         let refused = peer.request(Kind::Append, GROUP, body.clone()).map(drop);
         assert_eq!(refused, Err(full("bytes on their way", SEND_QUEUE_BYTES_MAX)));
-        let none = || Bytes::new();
-        while peer.request(Kind::Append, GROUP, none()).is_ok() {}
-        let refused = peer.request(Kind::Append, GROUP, none()).map(drop);
+        let [a, _b] = pair(&Fabric::new(77)).await;
+        let peer = a.transport.peer(NodeId(2)).unwrap();
+        while peer.request(Kind::Append, GROUP, Bytes::new()).is_ok() {}
+        let refused = peer.request(Kind::Append, GROUP, Bytes::new()).map(drop);
         assert_eq!(refused, Err(full("requests without an answer", FRAMES_INFLIGHT_MAX)));
     })
     .await;
