@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 pub mod real;
 pub mod sim;
 
-// pub use real::RealDisk;
-// pub use sim::SimDisk;
+pub use real::RealDisk;
+pub use sim::SimDisk;
 
 /// A tree of files.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
@@ -60,3 +60,6 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Returns the length in bytes.
     fn len_bytes(&self) -> io::Result<u64>;
 }
+
+#[cfg(test)]
+mod tests;
