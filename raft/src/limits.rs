@@ -109,6 +109,12 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 
 /// How long a node may take to answer a step of founding a cluster.
 pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes on their way in one direction of a simulated connection.
+pub const SIM_PIPE_BYTES: usize = 256 << 10;
+/// Longest piece in which they arrive.
+pub const SIM_SEGMENT_BYTES: usize = 16 << 10;
+/// Most simulated connections that wait to be accepted.
+pub const SIM_BACKLOG_MAX: usize = 256;
 
 /// Longest time that a request may ask for.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);

@@ -50,13 +50,13 @@ fn log_times(inner: &Weak<Inner>) -> Vec<(GroupId, LogTime)> {
 impl Inner {
     fn take_exchange(&self, node: NodeId, exchange: &Exchange) -> Result<(), Refusal> {
         self.directory.hear(node, exchange)?;
-        let boottime = self.seams.clock.boottime();
-        self.samples().observe(node, exchange.wall_ms, boottime);
+        // Log times first: with a majority of clocks, a shard without log time would take theirs.
         for (group, time) in &exchange.log_times {
             if let Some(shard) = self.shard_of(*group) {
                 shard.time().observe_received(*time);
             }
         }
+        self.samples().observe(node, exchange.wall_ms, self.seams.clock.boottime());
         Ok(())
     }
 

@@ -34,7 +34,7 @@ impl ShardTime {
 
     /// Returns what peers are told: the newest stamp known here and the time since, if known.
     pub fn current(&self) -> Option<LogTime> {
-        lock(&self.log_clock).current(self.clock.boottime())
+        lock(&self.log_clock).tell(self.clock.boottime())
     }
 
     /// Notes the stamp of an entry that was applied.
