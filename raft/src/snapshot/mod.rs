@@ -49,6 +49,7 @@ pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
     /// Returns where the calls below belong, and those of writers and readers.
     fn thread(&self) -> Thread;
     /// Removes what a crash left half written, of all groups.
+    /// It takes what is being written or read for such, so call it at the start, before either.
     fn clean(&self) -> io::Result<()>;
     /// Returns the positions of the published snapshots of `group`, newest first.
     fn list(&self, group: GroupId) -> io::Result<Vec<LogPosition>>;
@@ -73,8 +74,8 @@ pub trait SnapshotWriter: Send {
     fn chunk(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Makes all chunks and then the manifest durable, and the snapshot visible. Returns only once
     /// both are. Fails with [`io::ErrorKind::InvalidData`] if the chunks are not those that the
-    /// manifest describes. After an error the snapshot may or may not be listed, but if it is, it
-    /// is whole.
+    /// manifest describes. After an error the snapshot may be listed, and is whole then, but a
+    /// power cut may still take it: do not rely on it before the next start.
     fn publish(self: Box<Self>, manifest: &Manifest) -> io::Result<()>;
 }
 

@@ -23,12 +23,19 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// Opens the shelf at `root`, and creates it, durably, if it is not there.
+    ///
+    /// A process that was killed between a rename and its fsync has left a name that a power cut
+    /// may still take back, so all names are made durable before anybody looks at them.
     pub(super) fn open(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         disk.create_dir_all(root)?;
         if let Some(parent) = root.parent() {
             disk.sync_dir(parent)?;
         }
-        Ok(Self { disk, root: root.to_owned() })
+        let shelf = Self { disk, root: root.to_owned() };
+        for group in shelf.groups()? {
+            shelf.disk.sync_dir(&group)?;
+        }
+        Ok(shelf)
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
@@ -37,10 +44,7 @@ impl Shelf {
 
     /// Removes what is not published, of all groups.
     pub(super) fn clean(&self) -> io::Result<()> {
-        for group in self.disk.list(&self.root)? {
-            if parse::<1>(&group).is_none() {
-                continue;
-            }
+        for group in self.groups()? {
             for place in self.disk.list(&group)? {
                 if is_debris(&place) {
                     self.disk.remove_dir_all(&place)?;
@@ -106,6 +110,13 @@ impl Shelf {
         }
         found(self.disk.remove_dir_all(&with_suffix(&place, "tmp")))?;
         Ok(())
+    }
+
+    /// Returns the directories of all groups.
+    fn groups(&self) -> io::Result<Vec<PathBuf>> {
+        let mut groups = self.disk.list(&self.root)?;
+        groups.retain(|place| parse::<1>(place).is_some());
+        Ok(groups)
     }
 
     fn group_place(&self, group: GroupId) -> PathBuf {

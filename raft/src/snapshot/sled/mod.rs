@@ -21,10 +21,12 @@
 //!    ever. So the seal is checked while the files are copied, and sled never sees a byte that was
 //!    not written. It follows that whatever makes sled panic then is no damage: such a panic is
 //!    reported as [`SnapshotError::Io`], and nothing is removed for it.
-//! 4. It may still write after its last handle is dropped. So we wait until its lock on the
+//! 4. Its threads may write on after its last handle is dropped. So we wait until its lock on the
 //!    database is free before we seal.
 //!
-//! Reading thus needs as much free space as the snapshot has bytes.
+//! Reading thus takes as much disk again as the snapshot has, and fails with
+//! [`io::ErrorKind::StorageFull`] where that is not free. Opening makes sled sync the copy, so a
+//! reader also competes with the log for the disk: open one at a time.
 
 mod database;
 mod seal;

@@ -46,12 +46,27 @@ pub(super) fn seal(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
 pub(super) fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), ReadFailure> {
     let sealed = decode(read_file(disk, &from.join(SEAL), BYTES)?)?;
     let found = Found::below(disk, from)?;
+    check_room(disk, from, &found.files)?;
     for path in &found.directories {
         disk.create_dir_all(&to.join(within(from, path)))?;
     }
     disk.create_dir_all(to)?;
     if hash(disk, from, &found.files, Some(to))? != sealed {
         return Err(ReadFailure::Damaged("its files do not match its seal".to_owned()));
+    }
+    Ok(())
+}
+
+/// Refuses what would fill the disk: the log needs the room more than a reader does.
+fn check_room(disk: &dyn Disk, directory: &Path, files: &[PathBuf]) -> io::Result<()> {
+    let mut needed_bytes = 0;
+    for path in files {
+        needed_bytes += disk.open(path)?.len_bytes()?;
+    }
+    let free_bytes = disk.free_bytes(directory)?;
+    if free_bytes < needed_bytes {
+        let what = format!("reading it takes {needed_bytes} bytes of disk, {free_bytes} are free");
+        return Err(io::Error::new(io::ErrorKind::StorageFull, what));
     }
     Ok(())
 }
