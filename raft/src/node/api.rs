@@ -4,7 +4,7 @@
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
-use crate::shard::Role;
+pub use crate::shard::Role;
 use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
@@ -38,6 +38,8 @@ pub enum Answer {
     Read(ReadAnswer),
     /// Of a write.
     Write(WriteAnswer),
+    /// Of the founding of a cluster: the shard owns its slots.
+    Owned,
 }
 
 /// Where an answer comes from. All of it is read under the lock that the answer was read under.
@@ -114,8 +116,6 @@ pub enum WriteResult {
         /// The key's revision, if there is such a key.
         current: Option<Revision>,
     },
-    /// The shard owns its slots: the answer to the founding of a cluster.
-    Owned,
 }
 
 /// Why a request has no answer.

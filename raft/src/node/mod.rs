@@ -130,7 +130,7 @@ impl Node {
         assert!(command.key().is_some(), "a client's command concerns a key");
         match self.inner.serve(Operation::Write(command), deadline).await? {
             Answer::Write(answer) => Ok(answer),
-            Answer::Read(_) => unreachable!("a write is answered as a write"),
+            Answer::Read(_) | Answer::Owned => unreachable!("a write is answered as a write"),
         }
     }
 
@@ -143,7 +143,7 @@ impl Node {
     ) -> Result<ReadAnswer, RequestError> {
         match self.inner.serve(Operation::Read { key, consistency }, deadline).await? {
             Answer::Read(answer) => Ok(answer),
-            Answer::Write(_) => unreachable!("a read is answered as a read"),
+            Answer::Write(_) | Answer::Owned => unreachable!("a read is answered as a read"),
         }
     }
 

@@ -113,9 +113,7 @@ impl Inner {
             Operation::Read { key, consistency } => {
                 self.read(shard, key, *consistency, deadline).await.map(Answer::Read)
             }
-            Operation::Write(command) => {
-                self.write(shard, command.clone(), deadline).await.map(Answer::Write)
-            }
+            Operation::Write(command) => self.write(shard, command.clone(), deadline).await,
         }
     }
 
@@ -148,7 +146,7 @@ impl Inner {
         shard: &Shard,
         command: Command,
         deadline: Instant,
-    ) -> Result<WriteAnswer, Miss> {
+    ) -> Result<Answer, Miss> {
         let started = Instant::now();
         let id = shard.group().shard;
         let room = self.admit(shard, &command)?;
@@ -169,7 +167,7 @@ impl Inner {
     }
 
     /// Turns the reply of the state into an answer. A shard that owns no slots yet refuses.
-    fn written(&self, shard: &Shard, done: &Done) -> Result<WriteAnswer, Miss> {
+    fn written(&self, shard: &Shard, done: &Done) -> Result<Answer, Miss> {
         let reply = &done.reply;
         let expires_in =
             |deadline: LogTime| TtlMs(deadline.0.saturating_sub(reply.log_time.0).max(1));
@@ -185,7 +183,7 @@ impl Inner {
             CommandResult::ConditionFailed { current } => {
                 WriteResult::ConditionFailed { current: *current }
             }
-            CommandResult::Owned { .. } => WriteResult::Owned,
+            CommandResult::Owned { .. } => return Ok(Answer::Owned),
             CommandResult::WrongShard { .. } => {
                 return Err(Refusal::Founding { shard: shard.group().shard }.into());
             }
@@ -199,7 +197,7 @@ impl Inner {
             map_epoch,
             ..self.facts(shard)
         };
-        Ok(WriteAnswer { facts, result })
+        Ok(Answer::Write(WriteAnswer { facts, result }))
     }
 
     async fn elsewhere(

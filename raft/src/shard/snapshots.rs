@@ -14,7 +14,7 @@
 //! up to its bound, and proposals are refused until there is room.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use openraft::storage::Snapshot;
@@ -37,6 +37,8 @@ pub struct ShardSnapshots {
     group: GroupId,
     store: Arc<dyn Snapshots>,
     log: GroupLog,
+    /// The manifest that was last written or read: most often the newest.
+    known: Arc<Mutex<Option<Manifest>>>,
 }
 
 /// What a shard starts with.
@@ -66,7 +68,7 @@ pub enum OpenError {
 impl ShardSnapshots {
     /// Returns the snapshots of `group`, kept in `store`, over its log.
     pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
-        Self { group, store, log }
+        Self { group, store, log, known: Arc::default() }
     }
 
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
@@ -105,13 +107,14 @@ impl ShardSnapshots {
         };
         let older = self.list().await?.into_iter().find(|&older| older < position);
         let (store, group) = (Arc::clone(&self.store), self.group);
-        self.run(move || write(&*store, group, position, &content)).await?;
+        let manifest = self.run(move || write(&*store, group, position, &content)).await?;
         let (store, group) = (Arc::clone(&self.store), self.group);
         let verified = self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await;
-        if let Err(error) = verified {
+        if let Err(SnapshotError::Damaged { .. }) = &verified {
             self.remove(position).await?;
-            return Err(error);
         }
+        verified?;
+        self.note(manifest);
         if let Some(older) = older {
             self.log.raise_floor(older).await.map_err(io::Error::from)?;
             self.remove_below(older).await?;
@@ -173,9 +176,10 @@ impl ShardSnapshots {
         writer: Box<dyn SnapshotWriter>,
         manifest: Manifest,
     ) -> Result<SnapshotData, SnapshotError> {
-        let position = manifest.position;
+        let published = manifest.clone();
         self.run(move || writer.publish(&manifest)).await?;
-        self.data(position).await
+        self.note(published.clone());
+        Ok(SnapshotData::new(published, Arc::clone(&self.store)))
     }
 
     /// Reads a snapshot whole, and checks all of it.
@@ -207,9 +211,26 @@ impl ShardSnapshots {
     }
 
     async fn data(&self, position: LogPosition) -> Result<SnapshotData, SnapshotError> {
-        let (store, group) = (Arc::clone(&self.store), self.group);
-        let reader = self.run(move || store.read(group, position)).await?;
-        Ok(SnapshotData::new(reader, self.store.thread()))
+        let known = self.known().clone().filter(|known| known.position == position);
+        let manifest = match known {
+            Some(manifest) => manifest,
+            None => {
+                let (store, group) = (Arc::clone(&self.store), self.group);
+                let read = move || Ok(store.read(group, position)?.manifest().clone());
+                let manifest: Manifest = self.run::<_, SnapshotError, _>(read).await?;
+                self.note(manifest.clone());
+                manifest
+            }
+        };
+        Ok(SnapshotData::new(manifest, Arc::clone(&self.store)))
+    }
+
+    fn note(&self, manifest: Manifest) {
+        *self.known() = Some(manifest);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Manifest>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list(&self) -> io::Result<Vec<LogPosition>> {
@@ -247,7 +268,7 @@ fn write(
     group: GroupId,
     position: LogPosition,
     content: &Content,
-) -> Result<(), SnapshotError> {
+) -> Result<Manifest, SnapshotError> {
     let mut writer = store.write(group, position)?;
     let mut tally = Tally::default();
     let mut unpaused_bytes = 0;
@@ -262,8 +283,9 @@ fn write(
     }
     let mut membership = BytesMut::new();
     put_stored_membership(&mut membership, &content.membership);
-    writer.publish(&tally.manifest(group, position, membership.freeze()))?;
-    Ok(())
+    let manifest = tally.manifest(group, position, membership.freeze());
+    writer.publish(&manifest)?;
+    Ok(manifest)
 }
 
 #[expect(clippy::disallowed_methods, reason = "it is on a blocking thread, so nobody waits for it")]
