@@ -76,13 +76,15 @@ pub(super) fn open(config: &NodeConfig, seams: &Seams) -> Result<(Directory, Wri
 
 fn lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DiskFile>, StartError> {
     disk.create_dir_all(path).map_err(|error| unusable(path, "it", &error))?;
-    disk.lock(&path.join("lock")).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => StartError(format!(
+    disk.lock(&path.join("lock")).map_err(|error| {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            return unusable(path, "its lock", &error);
+        }
+        StartError(format!(
             "the data directory {} is in use by another process; nothing was changed; stop that \
              process, or give this node a directory of its own",
             path.display()
-        )),
-        _ => unusable(path, "its lock", &error),
+        ))
     })
 }
 
@@ -127,6 +129,7 @@ fn refused(error: impl std::error::Error) -> StartError {
 }
 
 /// Says what the disk said, and what usually helps.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what a system may say has no end")]
 fn unusable(path: &Path, what: &str, error: &io::Error) -> StartError {
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied => "give this user the right to write there",

@@ -88,7 +88,7 @@ impl RaftLogStorage<Types> for RaftLog {
         I: IntoIterator<Item = RaftEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(from_raft).collect();
+        let entries = entries.into_iter().map(|entry| from_raft(&entry)).collect();
         Ok(self.0.append(entries, Box::new(move || flushed.io_completed(Ok(())))).await?)
     }
 
@@ -106,8 +106,8 @@ fn signal(done: oneshot::Sender<()>) -> crate::wal::Done {
     Box::new(move || done.send(()).unwrap_or(()))
 }
 
-fn from_raft(entry: RaftEntry) -> LogEntry {
-    let (position, kind, bytes) = split_entry(&entry);
+fn from_raft(entry: &RaftEntry) -> LogEntry {
+    let (position, kind, bytes) = split_entry(entry);
     let payload = match kind {
         PayloadKind::Blank => Payload::Blank,
         PayloadKind::Commands => Payload::Normal(bytes),
