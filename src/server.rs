@@ -104,8 +104,13 @@ fn node_config(config: Config) -> NodeConfig {
 
 /// The real doors to the outside.
 fn seams(data: &Path) -> anyhow::Result<Seams> {
-    let snapshots = SledSnapshots::open(&data.join("snapshots"))
-        .with_context(|| format!("the snapshots in {} cannot be opened", data.display()))?;
+    let snapshots = SledSnapshots::open(&data.join("snapshots")).with_context(|| {
+        format!(
+            "the data directory {} cannot be used for snapshots; no data was changed; see that \
+                 this user may write there, or give another with --data",
+            data.display()
+        )
+    })?;
     Ok(Seams {
         clock: Arc::new(SystemClock),
         disk: Arc::new(RealDisk),
