@@ -98,8 +98,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Load {
     /// Starts clients of all nodes.
     pub(crate) fn start(cluster: &Cluster, seed: u64, plan: Plan) -> Self {
+        Self::start_at(cluster.nodes.iter().map(|node| node.http).collect(), seed, plan)
+    }
+
+    /// Starts clients of these nodes.
+    pub(crate) fn start_at(nodes: Vec<SocketAddr>, seed: u64, plan: Plan) -> Self {
         let shared = Arc::new(Shared {
-            nodes: cluster.nodes.iter().map(|node| node.http).collect(),
+            nodes,
             plan,
             stop: AtomicBool::new(false),
             keys: Mutex::default(),
@@ -152,8 +157,10 @@ impl Load {
             thread.join().expect("clients do not panic");
         }
         let shared = &self.shared;
+        let running: Vec<_> =
+            (0..cluster.nodes.len()).filter(|&node| cluster.nodes[node].runs()).collect();
         for (i, key) in lock(&shared.keys).iter().enumerate() {
-            let value = cluster.get(i % cluster.nodes.len(), &key.name);
+            let value = cluster.get(running[i % running.len()], &key.name);
             shared.judge(key, key.floor.load(Ordering::Relaxed), value.as_deref());
             let shown: Vec<_> =
                 lock(&key.seen).intersection(&lock(&key.refused)).copied().collect();
