@@ -151,9 +151,9 @@ impl Load {
 
     /// Ends the load and checks the rules.
     #[track_caller]
-    pub(crate) fn finish(self, cluster: &Cluster) -> Outcome {
+    pub(crate) fn finish(mut self, cluster: &Cluster) -> Outcome {
         self.shared.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             thread.join().expect("clients do not panic");
         }
         let shared = &self.shared;
@@ -175,8 +175,21 @@ impl Load {
             reads: shared.reads.load(Ordering::Relaxed),
             failures: lock(&shared.failures).clone(),
         };
-        println!("{outcome:#?}");
+        println!("{} writes acknowledged, {} reads", outcome.acknowledged, outcome.reads);
+        for ((node, how), count) in &outcome.failures {
+            println!("  node {node}: {count} x {how}");
+        }
         outcome
+    }
+}
+
+impl Drop for Load {
+    /// Says what stood in the way of a test that failed.
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if std::thread::panicking() {
+            println!("failures: {:#?}", lock(&self.shared.failures));
+        }
     }
 }
 

@@ -69,7 +69,11 @@ impl Pressure {
             if last.1 < acknowledged() {
                 last = (Instant::now(), acknowledged());
             }
-            assert!(last.0.elapsed() < PATIENCE, "no write is acknowledged any more");
+            assert!(
+                last.0.elapsed() < PATIENCE,
+                "no write is acknowledged any more: {}",
+                leader.client().send("GET", "/metrics", &[], b"").expect("metrics").text()
+            );
             assert!(disk <= self.disk_bytes_max(), "the log takes {disk} bytes of disk");
             let bound = self.log_memory_bytes_max;
             assert!(log_memory <= bound, "the log takes {log_memory} bytes of memory");
