@@ -26,8 +26,7 @@ const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop, or must.
 pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
-    let config = Config::load(flags, std::env::vars_os())
-        .context("the settings cannot be used; nothing was started")?;
+    let config = Config::load(flags, std::env::vars_os())?;
     prepare(&config.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -55,7 +55,7 @@ fn client(endpoints: &[&str]) -> Client {
     Client::new(&endpoints, None).expect("good endpoints")
 }
 
-async fn put(client: &Client) -> Result<super::kv::Stored, ClientError> {
+async fn put(client: &Client) -> Result<kv::Stored, ClientError> {
     client.put(b"k", Bytes::from_static(b"v"), None, &Condition::Always).await
 }
 

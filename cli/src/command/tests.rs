@@ -27,7 +27,7 @@ fn every_example_in_the_help_can_be_typed() {
     let mut commands = vec![<Typed as clap::CommandFactory>::command()];
     while let Some(command) = commands.pop() {
         commands.extend(command.get_subcommands().cloned());
-        let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+        let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("steadfast ")) {
             // What follows two spaces is a comment; what follows > or | is for the shell.
             let words = line.split("  ").next().and_then(|line| line.split(['>', '|']).next());
