@@ -37,6 +37,32 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most accepted peer connections that have not completed their handshake.
 pub const HANDSHAKES_INFLIGHT_MAX: usize = 64;
+/// Longest handshake message after its fixed head. It must hold [`BOOTS_KEPT_MAX`] nonces.
+pub const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
+/// Most accepted peer connections.
+pub const CONNECTIONS_MAX: usize = 4 * NODES_MAX + HANDSHAKES_INFLIGHT_MAX;
+/// Shortest pause before a peer is dialled again.
+pub const REDIAL_MIN: Duration = Duration::from_millis(50);
+/// Longest such pause.
+pub const REDIAL_MAX: Duration = Duration::from_secs(2);
+/// Time between the exchanges of clocks and sequences on a connection.
+pub const EXCHANGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Silence after which a connection is given up for dead.
+pub const PEER_SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Longest text in a message between nodes: an address, or a sentence that says what is wrong.
+pub const TEXT_BYTES_MAX: usize = 1 << 10;
+/// Most AppendEntries requests of one replication stream that wait for their answer.
+pub const APPENDS_INFLIGHT_MAX: usize = 64;
+/// Most bytes of such requests, unless a single one is larger.
+pub const APPENDS_INFLIGHT_BYTES_MAX: usize = 8 << 20;
+/// How long a follower may take to store entries before the stream that sent them starts anew.
+pub const APPEND_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most chunks of one snapshot that wait for their answer.
+pub const CHUNKS_INFLIGHT_MAX: usize = 8;
+/// How long a peer may take to store a chunk of a snapshot.
+pub const CHUNK_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to publish and install a snapshot that it has received.
+pub const INSTALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Most (boot, nonce) pairs that an identity keeps; the oldest go first.
 pub const BOOTS_KEPT_MAX: usize = 4_096;
 /// Most nodes in a cluster.
@@ -53,14 +79,42 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 20;
 /// Segments on disk past which shards that pin the oldest are made to snapshot, by default.
 pub const SEGMENTS_MAX_DEFAULT: usize = 8;
+/// Segments kept for reuse when they are no longer needed; more are deleted. One is the reserve.
+pub const SEGMENTS_FREE_MAX: usize = 2;
+/// Bytes of a new segment that are filled with zeros between two batches.
+pub const SEGMENT_FILL_BYTES: usize = 1 << 20;
+/// The part of the log's memory that leaders leave to followers: one in so many.
+pub const LOG_FOLLOWER_PART: u64 = 8;
+/// The part of its share of the log at which a shard snapshots: one in so many.
+pub const LOG_SNAPSHOT_PART: u64 = 3;
+/// The part of a segment that a quiet shard's entries may take and still be written again, to
+/// free the oldest segment, instead of waiting for a snapshot: one in so many.
+pub const LOG_REPLACE_PART: u64 = 16;
 /// Bytes of entries since the last purge that a node keeps in memory, over all shards, by default.
 pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 
 /// Bytes of one chunk of a snapshot's content. Above a quarter of sled's segment a value becomes a
 /// file of its own, so stay below.
 pub const CHUNK_BYTES: usize = 96 << 10;
+/// Bytes of a snapshot written between two pauses.
+pub const SNAPSHOT_PACE_BYTES: usize = 1 << 20;
+/// Length of such a pause: at most 200 MiB/s are taken from the log.
+pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of sled's own cache, for each snapshot that is being written or read.
+pub const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// Bytes that are copied at once when a snapshot is opened or sealed.
+pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// How long a node may take to answer a step of founding a cluster.
+pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes on their way in one direction of a simulated connection.
+pub const SIM_PIPE_BYTES: usize = 256 << 10;
+/// Longest piece in which they arrive.
+pub const SIM_SEGMENT_BYTES: usize = 16 << 10;
+/// Most simulated connections that wait to be accepted.
+pub const SIM_BACKLOG_MAX: usize = 256;
 
 /// Longest time that a request may ask for.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);
@@ -73,6 +127,9 @@ const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < APPEND_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
+const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < PEER_SILENCE_MAX.as_millis());
 const _: () = assert!(2 * (BATCH_BYTES_MAX as u64) <= SEGMENT_BYTES_MIN);
 const _: () = assert!(0 < EXPIRED_PER_ENTRY_MAX);
 const _: () = assert!(CHUNK_BYTES < 128 << 10);

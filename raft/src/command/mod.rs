@@ -108,3 +108,13 @@ pub enum CommandResult {
         epoch: Epoch,
     },
 }
+
+impl Command {
+    /// Returns the key that the command is about, if it is about one.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::Own { .. } => None,
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! What a node is asked and what it answers, in the words of the domain. `src/` turns HTTP into
 //! these and back.
 
+use crate::command::Command;
+use crate::limits;
 use crate::net::Address;
+use crate::shard::Role;
 use crate::words::{
-    ClusterId, Epoch, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
+    ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
 
 /// What a read promises.
@@ -12,6 +15,29 @@ pub enum Consistency {
     /// The answer reflects every write that was acknowledged before the read began.
     #[default]
     Linearizable,
+}
+
+/// What a client asks of one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Look a key up.
+    Read {
+        /// The key.
+        key: Key,
+        /// What the answer must promise.
+        consistency: Consistency,
+    },
+    /// Change something.
+    Write(Command),
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Of a read.
+    Read(ReadAnswer),
+    /// Of a write.
+    Write(WriteAnswer),
 }
 
 /// Where an answer comes from. All of it is read under the lock that the answer was read under.
@@ -88,6 +114,8 @@ pub enum WriteResult {
         /// The key's revision, if there is such a key.
         current: Option<Revision>,
     },
+    /// The shard owns its slots: the answer to the founding of a cluster.
+    Owned,
 }
 
 /// Why a request has no answer.
@@ -122,12 +150,10 @@ pub enum Refusal {
         waited_ms: u64,
     },
     /// Too much is in flight.
-    #[error("{what} is at its bound of {bound}")]
+    #[error("{bound}; it was not queued")]
     Overloaded {
-        /// Which bound.
-        what: &'static str,
-        /// Its value.
-        bound: u64,
+        /// Which bound was met.
+        bound: Bound,
     },
     /// The log is at its bound until a snapshot frees part of it.
     #[error("the log of {node} is full until a snapshot is published")]
@@ -155,12 +181,6 @@ pub enum Refusal {
         /// Which node.
         node: NodeId,
     },
-    /// The replica here cannot go on, or was lost on the way; nothing had been handed over.
-    #[error("the shard's leader {node} could not be reached")]
-    Unreachable {
-        /// The leader.
-        node: NodeId,
-    },
     /// The replica stopped because it cannot trust its disk or its log.
     #[error("shard {shard} has halted on {node}: {why}")]
     Halted {
@@ -171,6 +191,20 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+}
+
+/// A bound on what is in flight in one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Bound {
+    /// Commands.
+    #[error("{} writes are in flight already", limits::PROPOSALS_INFLIGHT_MAX)]
+    Proposals,
+    /// Bytes of commands.
+    #[error("{} bytes of writes are in flight already", limits::PROPOSALS_INFLIGHT_BYTES_MAX)]
+    ProposalBytes,
+    /// Linearizable reads.
+    #[error("{} reads wait already", limits::READS_WAITING_MAX)]
+    Reads,
 }
 
 /// Why nobody knows what became of a write.
@@ -285,21 +319,6 @@ pub struct ShardStatus {
     pub bytes: u64,
     /// Milliseconds since a majority last confirmed the leader, where the replica here leads.
     pub confirmed_ms_ago: Option<u64>,
-}
-
-/// What a replica is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It proposes.
-    Leader,
-    /// It follows, and votes.
-    Follower,
-    /// It asks for votes.
-    Candidate,
-    /// It follows, and does not vote.
-    Learner,
-    /// It stopped.
-    Halted,
 }
 
 /// The hash of a replica's content stream, at one point of the log.

@@ -1,3 +1,395 @@
 //! One shard on this node: propose, read, status. openraft lives here and nowhere else.
+//!
+//! ```text
+//!   Shard ---- propose --> openraft --- log -------> wal
+//!     |  \---- read -----> openraft --- network ---> transport
+//!     |                       | apply
+//!     +------ lookup ----> Replica { State, position, membership }
+//!                             | save, load
+//!                          snapshots
+//! ```
+//!
+//! # Invariants kept here
+//!
+//! - A write is answered only with the reply that apply made (4), and an error says whether the
+//!   command can have been applied (7): see [`outcome`].
+//! - A linearizable read looks up only after a round that began after it (5): see [`read`].
+//! - Snapshot, floor and purge move in the order that keeps a pair of snapshot and log (2): see
+//!   [`snapshots`].
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::impls::EmptyNode;
+use openraft::metrics::RaftMetrics;
+use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
+use tokio::sync::watch;
+
+pub mod counts;
+pub mod handover;
+pub mod log;
+pub mod log_time;
+pub mod lookup;
+pub mod machine;
+pub mod network;
+pub mod outcome;
+pub mod propose;
+pub mod read;
+pub mod receive;
+pub mod rpc;
+pub mod snapshot_data;
+pub mod snapshots;
+pub mod space;
+pub mod ticks;
+pub mod time;
 pub mod types;
+
+use self::counts::{Counting, Counts};
+use self::log::RaftLog;
+use self::machine::{Content, Machine, Progress, Replica};
+use self::network::Network;
+use self::propose::Proposer;
+use self::read::Reads;
+use self::receive::Receiving;
+use self::snapshots::ShardSnapshots;
+use self::time::ShardTime;
+use self::types::Types;
+use crate::runtime::{self, Task};
+use crate::wal::GroupLog;
+use crate::words::{GroupId, NodeId, ReplicaId, Term};
+
+type Metrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftMetrics<Types>>;
+
+/// Raft's timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// Time between heartbeats.
+    pub heartbeat: Duration,
+    /// Shortest time without a leader before a follower campaigns.
+    pub election_min: Duration,
+    /// Longest such time.
+    pub election_max: Duration,
+}
+
+/// What a shard is opened with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Which group.
+    pub group: GroupId,
+    /// This node's replica in it.
+    pub me: ReplicaId,
+    /// Raft's timers.
+    pub timers: Timers,
+    /// The group's log, which already starts where `content` ends.
+    pub log: GroupLog,
+    /// The group's snapshots.
+    pub snapshots: ShardSnapshots,
+    /// What the newest snapshot holds.
+    pub content: Content,
+    /// The way to the other replicas.
+    pub network: Network,
+    /// Where log time comes from.
+    pub time: Arc<ShardTime>,
+    /// The groups that the log asks to snapshot.
+    pub pressure: watch::Receiver<Vec<GroupId>>,
+}
+
+/// A replica of one shard, and all that it takes to serve it. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    group: GroupId,
+    me: ReplicaId,
+    raft: Raft<Types, Machine>,
+    metrics: Metrics,
+    replica: Arc<Replica>,
+    log: GroupLog,
+    snapshots: ShardSnapshots,
+    proposer: Proposer,
+    reads: Reads,
+    time: Arc<ShardTime>,
+    receiving: Receiving,
+    counts: Arc<Counting>,
+    timers: Timers,
+    tasks: Mutex<Vec<Task<()>>>,
+}
+
+/// What a replica is in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It proposes.
+    Leader,
+    /// It follows, and votes.
+    Follower,
+    /// It asks for votes.
+    Candidate,
+    /// It follows, and does not vote.
+    Learner,
+    /// It stopped.
+    Halted,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shard({} as {})", self.group, self.me)
+    }
+}
+
+/// Why a shard does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// The timers do not fit each other.
+    #[error("the Raft timers do not fit each other: {0}")]
+    Timers(String),
+    /// openraft refused what the log and the snapshot say.
+    #[error("{group} cannot start from its log and snapshot: {why}")]
+    Refused {
+        /// Which group.
+        group: GroupId,
+        /// What openraft said.
+        why: String,
+    },
+}
+
+/// What a replica knows of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// What this replica is.
+    pub state: ServerState,
+    /// Who leads, as far as it knows.
+    pub leader: Option<ReplicaId>,
+    /// Its term.
+    pub term: Term,
+}
+
+impl Shard {
+    /// Starts the replica.
+    pub async fn open(parts: Parts) -> Result<Self, ShardError> {
+        let Parts { group, me, timers, log, snapshots, content, network, time, pressure } = parts;
+        let replica = Arc::new(Replica::new(group, content));
+        let machine = Machine {
+            replica: Arc::clone(&replica),
+            snapshots: snapshots.clone(),
+            time: Arc::clone(&time),
+        };
+        let config = Arc::new(config(timers)?);
+        let raft = Raft::new(me.0, config, network, RaftLog(log.clone()), machine)
+            .await
+            .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
+        let counts = Arc::new(Counting::default());
+        let (proposer, propose_loop) =
+            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
+        let (reads, read_loop) =
+            read::queue(raft.clone(), timers.election_max, Arc::clone(&counts));
+        let shard = Self {
+            inner: Arc::new(Inner {
+                group,
+                me,
+                metrics: raft.metrics(),
+                raft,
+                replica,
+                log,
+                snapshots,
+                proposer,
+                reads,
+                time,
+                receiving: Receiving::default(),
+                counts,
+                timers,
+                tasks: Mutex::default(),
+            }),
+        };
+        shard.own(runtime::spawn(propose_loop.run()));
+        shard.own(runtime::spawn(read_loop.run()));
+        shard.own(runtime::spawn(ticks::run(shard.clone())));
+        shard.own(runtime::spawn(counts::leader_changes(shard.clone())));
+        shard.own(runtime::spawn(space::run(shard.clone(), pressure)));
+        Ok(shard)
+    }
+
+    /// Returns its group.
+    pub fn group(&self) -> GroupId {
+        self.inner.group
+    }
+
+    /// Returns the replica's own id.
+    pub fn me(&self) -> ReplicaId {
+        self.inner.me
+    }
+
+    /// Returns openraft's handle, for answering peers.
+    pub fn raft(&self) -> &Raft<Types, Machine> {
+        &self.inner.raft
+    }
+
+    /// Returns the shard's log.
+    pub fn log(&self) -> &GroupLog {
+        &self.inner.log
+    }
+
+    /// Returns the shard's snapshots.
+    pub fn snapshots(&self) -> &ShardSnapshots {
+        &self.inner.snapshots
+    }
+
+    /// Returns where its log time comes from.
+    pub fn time(&self) -> &ShardTime {
+        &self.inner.time
+    }
+
+    /// Locks what the replica holds, for a lookup.
+    pub fn content(&self) -> RwLockReadGuard<'_, Content> {
+        self.inner.replica.read()
+    }
+
+    /// Returns a channel that follows what has been applied.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.inner.replica.progress()
+    }
+
+    /// Returns what the replica knows of its group's leader.
+    pub fn leadership(&self) -> Leadership {
+        let metrics = self.inner.metrics.borrow_watched();
+        Leadership {
+            state: metrics.state,
+            leader: metrics.current_leader.map(ReplicaId),
+            term: types::vote(&metrics.vote).term,
+        }
+    }
+
+    /// Returns what the replica is in its group.
+    pub fn role(&self) -> Role {
+        if self.halted().is_some() {
+            return Role::Halted;
+        }
+        match self.leadership().state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Halted,
+        }
+    }
+
+    /// Returns what the shard has counted since the node started.
+    pub fn counts(&self) -> Counts {
+        self.inner.counts.read()
+    }
+
+    /// Returns the milliseconds since a majority last confirmed that this replica leads, if it does.
+    pub fn confirmed_ms_ago(&self) -> Option<u64> {
+        let metrics = self.inner.metrics.borrow_watched();
+        let confirmed =
+            metrics.last_quorum_acked.filter(|_| metrics.state == ServerState::Leader)?;
+        Some(u64::try_from(confirmed.into_inner().elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Returns whether the replica here leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        self.inner.metrics.borrow_watched().state == ServerState::Leader
+    }
+
+    /// Waits until what [`Shard::leadership`] returns may have changed.
+    pub async fn leadership_changed(&self) {
+        let mut metrics = self.inner.metrics.clone();
+        let before = self.leadership();
+        while before == self.leadership() {
+            if metrics.changed().await.is_err() {
+                // The replica stopped: there is nothing more to see.
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    /// Returns a copy of openraft's metrics.
+    pub fn raft_metrics(&self) -> RaftMetrics<Types> {
+        self.inner.metrics.borrow_watched().clone()
+    }
+
+    /// Returns the voters in force: one set, or two while the membership is joint.
+    pub fn voters(&self) -> Vec<Vec<NodeId>> {
+        voters(&self.inner.metrics.borrow_watched())
+    }
+
+    /// Founds the group with these replicas. Idempotent: a group that exists stays as it is.
+    pub async fn found(&self, replicas: &[ReplicaId]) -> Result<(), ShardError> {
+        let nodes: BTreeMap<u64, EmptyNode> =
+            replicas.iter().map(|replica| (replica.0, EmptyNode {})).collect();
+        let refused = |why: String| ShardError::Refused { group: self.group(), why };
+        match self.inner.raft.initialize(nodes).await {
+            Ok(()) => Ok(()),
+            Err(error) => match error.into_api_error() {
+                Some(openraft::errors::InitializeError::NotAllowed(_)) => Ok(()),
+                Some(openraft::errors::InitializeError::NotInMembers(error)) => {
+                    Err(refused(error.to_string()))
+                }
+                None => Err(refused("the replica stopped".into())),
+            },
+        }
+    }
+
+    /// Returns why the replica stopped, if it did.
+    pub fn halted(&self) -> Option<String> {
+        if let Some(why) = self.inner.replica.halted() {
+            return Some(why.to_owned());
+        }
+        match &self.inner.metrics.borrow_watched().running_state {
+            Ok(()) => None,
+            Err(fatal) => Some(fatal.to_string()),
+        }
+    }
+
+    /// Stops the replica. Commands in its hands are lost to their clients.
+    pub async fn stop(&self) {
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::warn!(group = %self.group(), %error, "the replica did not stop cleanly");
+        }
+        for task in self.tasks().drain(..) {
+            task.abort();
+        }
+    }
+
+    /// Ends `task` when the shard stops.
+    fn own(&self, task: Task<()>) {
+        self.tasks().push(task);
+    }
+
+    fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<Task<()>>> {
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the nodes whose replicas vote: one set, or two while the membership is joint.
+fn voters(metrics: &RaftMetrics<Types>) -> Vec<Vec<NodeId>> {
+    let sets = metrics.membership_config.membership().get_joint_config();
+    sets.iter().map(|set| set.iter().map(|&id| ReplicaId(id).node()).collect()).collect()
+}
+
+/// Returns openraft's configuration. What is not set here stays at openraft's default.
+fn config(timers: Timers) -> Result<Config, ShardError> {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        cluster_name: "steadfast".into(),
+        heartbeat_interval: ms(timers.heartbeat),
+        heartbeat_min_interval: Some(ms(timers.heartbeat)),
+        election_timeout_min: ms(timers.election_min),
+        election_timeout_max: ms(timers.election_max),
+        // The log measures itself in bytes and says when to snapshot and to purge.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        // A request is bounded in bytes, by the log.
+        max_payload_entries: 4_096,
+        enable_pre_vote: Some(true),
+        // Unsafe where the committed position may be lost, and ours is written without a sync.
+        enable_leader_restore: Some(false),
+        ..Config::default()
+    }
+    .validate()
+    .map_err(|error| ShardError::Timers(error.to_string()))
+}

@@ -1,0 +1,469 @@
+//! The bytes of a request that one node hands to another, and of the verdict that comes back.
+//!
+//! ```text
+//!   request   version u8 = 1 | hop u8 = 1 | deadline left ms u32 | operation
+//!   operation 1 read   consistency u8 | key
+//!             2 write  command
+//!
+//!   verdict   version u8 = 1 | 0 not here
+//!                            | 1 read answer   facts | consistency u8 | 0, or 1 found
+//!                            | 2 write answer  facts | result
+//!                            | 3 refusal       tag u8 | fields
+//!                            | 4 doubt         tag u8 | fields
+//!   facts     shard u32 | node u32 | option leader u64 | term u64 | replica u64 | applied u64
+//!             | log time u64 | map epoch u64
+//! ```
+//!
+//! Keys, values, commands and options are those of [`crate::command::codec`]. A deadline travels
+//! as what is left of it, because clocks differ.
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::api::{
+    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, RequestError,
+    WriteAnswer, WriteResult,
+};
+use crate::command::codec::fields::{
+    get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
+};
+use crate::command::codec::{DecodeError, get_command, put_command};
+use crate::words::{Epoch, LogTime, NodeId, ReplicaId, Revision, ShardId, Term, TtlMs};
+
+const VERSION: u8 = 1;
+/// The only hop there is: a request that came in a frame is never sent on.
+const HOP: u8 = 1;
+
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+const LINEARIZABLE: u8 = 0;
+
+const NOT_HERE: u8 = 0;
+const READ_ANSWER: u8 = 1;
+const WRITE_ANSWER: u8 = 2;
+const REFUSAL: u8 = 3;
+const DOUBT: u8 = 4;
+
+/// What a node says of a request that was forwarded to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was served.
+    Answered(Answer),
+    /// It was certainly not applied, because the shard is not led there, or not surely.
+    NotHere,
+    /// It ends here.
+    Failed(RequestError),
+}
+
+/// Returns the bytes of a request.
+pub(super) fn encode_request(operation: &Operation, left: Duration) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(VERSION);
+    out.put_u8(HOP);
+    out.put_u32(u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+    match operation {
+        Operation::Read { key, consistency } => {
+            out.put_u8(READ);
+            put_consistency(&mut out, *consistency);
+            put_key(&mut out, key);
+        }
+        Operation::Write(command) => {
+            out.put_u8(WRITE);
+            put_command(&mut out, command);
+        }
+    }
+    out.freeze()
+}
+
+/// Reads what [`encode_request`] returned.
+pub(super) fn decode_request(mut input: Bytes) -> Result<(Operation, Duration), DecodeError> {
+    get_version(&mut input, VERSION)?;
+    if input.try_get_u8()? != HOP {
+        return Err(DecodeError::OutOfBounds { what: "hop count" });
+    }
+    let left = Duration::from_millis(input.try_get_u32()?.into());
+    let operation = match input.try_get_u8()? {
+        READ => {
+            let consistency = get_consistency(&mut input)?;
+            Operation::Read { key: get_key(&mut input)?, consistency }
+        }
+        WRITE => Operation::Write(get_command(&mut input)?),
+        tag => return Err(DecodeError::UnknownTag { what: "operation", tag }),
+    };
+    end(&input)?;
+    Ok((operation, left))
+}
+
+/// Returns the bytes of a verdict.
+pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(VERSION);
+    match verdict {
+        Verdict::NotHere => out.put_u8(NOT_HERE),
+        Verdict::Answered(Answer::Read(answer)) => {
+            out.put_u8(READ_ANSWER);
+            put_facts(&mut out, &answer.facts);
+            put_consistency(&mut out, answer.consistency);
+            out.put_u8(answer.found.is_some().into());
+            if let Some(found) = &answer.found {
+                put_value(&mut out, &found.value);
+                out.put_u64(found.revision.0);
+                put_option(&mut out, found.expires_in.map(|ttl| ttl.0));
+            }
+        }
+        Verdict::Answered(Answer::Write(answer)) => {
+            out.put_u8(WRITE_ANSWER);
+            put_facts(&mut out, &answer.facts);
+            put_result(&mut out, &answer.result);
+        }
+        Verdict::Failed(RequestError::NotApplied(refusal)) => {
+            out.put_u8(REFUSAL);
+            put_refusal(&mut out, refusal);
+        }
+        Verdict::Failed(RequestError::Unknown(doubt)) => {
+            out.put_u8(DOUBT);
+            put_doubt(&mut out, doubt);
+        }
+    }
+    out.freeze()
+}
+
+/// Reads what [`encode_verdict`] returned.
+pub(super) fn decode_verdict(mut input: Bytes) -> Result<Verdict, DecodeError> {
+    get_version(&mut input, VERSION)?;
+    let verdict = match input.try_get_u8()? {
+        NOT_HERE => Verdict::NotHere,
+        READ_ANSWER => Verdict::Answered(Answer::Read(get_read_answer(&mut input)?)),
+        WRITE_ANSWER => {
+            let facts = get_facts(&mut input)?;
+            let result = get_result(&mut input)?;
+            Verdict::Answered(Answer::Write(WriteAnswer { facts, result }))
+        }
+        REFUSAL => Verdict::Failed(RequestError::NotApplied(get_refusal(&mut input)?)),
+        DOUBT => Verdict::Failed(RequestError::Unknown(get_doubt(&mut input)?)),
+        tag => return Err(DecodeError::UnknownTag { what: "verdict", tag }),
+    };
+    end(&input)?;
+    Ok(verdict)
+}
+
+fn end(input: &Bytes) -> Result<(), DecodeError> {
+    match input.len() {
+        0 => Ok(()),
+        bytes => Err(DecodeError::Trailing { bytes }),
+    }
+}
+
+fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
+    match consistency {
+        Consistency::Linearizable => out.put_u8(LINEARIZABLE),
+    }
+}
+
+fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
+    match input.try_get_u8()? {
+        LINEARIZABLE => Ok(Consistency::Linearizable),
+        tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
+    }
+}
+
+fn put_facts(out: &mut BytesMut, facts: &Facts) {
+    out.put_u32(facts.shard.0);
+    out.put_u32(facts.node.0);
+    put_option(out, facts.leader.map(|node| node.0.into()));
+    out.put_u64(facts.term.number);
+    out.put_u64(facts.term.leader.0);
+    out.put_u64(facts.applied.0);
+    out.put_u64(facts.log_time.0);
+    out.put_u64(facts.map_epoch.0);
+}
+
+fn get_facts(input: &mut Bytes) -> Result<Facts, DecodeError> {
+    Ok(Facts {
+        shard: ShardId(input.try_get_u32()?),
+        node: NodeId(input.try_get_u32()?),
+        leader: get_option(input)?.map(node).transpose()?,
+        term: Term { number: input.try_get_u64()?, leader: ReplicaId(input.try_get_u64()?) },
+        applied: Revision(input.try_get_u64()?),
+        log_time: LogTime(input.try_get_u64()?),
+        map_epoch: Epoch(input.try_get_u64()?),
+    })
+}
+
+fn node(number: u64) -> Result<NodeId, DecodeError> {
+    match u32::try_from(number) {
+        Ok(number) => Ok(NodeId(number)),
+        Err(_) => Err(DecodeError::OutOfBounds { what: "node id" }),
+    }
+}
+
+fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
+    let facts = get_facts(input)?;
+    let consistency = get_consistency(input)?;
+    let found = if get_bool(input)? {
+        Some(Found {
+            value: get_value(input)?,
+            revision: Revision(input.try_get_u64()?),
+            expires_in: get_option(input)?.map(TtlMs),
+        })
+    } else {
+        None
+    };
+    Ok(ReadAnswer { facts, consistency, found })
+}
+
+fn put_result(out: &mut BytesMut, result: &WriteResult) {
+    match result {
+        WriteResult::Stored { created, revision, expires_in } => {
+            out.put_u8(1);
+            out.put_u8((*created).into());
+            out.put_u64(revision.0);
+            put_option(out, expires_in.map(|ttl| ttl.0));
+        }
+        WriteResult::Deleted { existed, revision } => {
+            out.put_u8(2);
+            out.put_u8((*existed).into());
+            out.put_u64(revision.0);
+        }
+        WriteResult::ConditionFailed { current } => {
+            out.put_u8(3);
+            put_option(out, current.map(|revision| revision.0));
+        }
+        WriteResult::Owned => out.put_u8(4),
+    }
+}
+
+fn get_result(input: &mut Bytes) -> Result<WriteResult, DecodeError> {
+    Ok(match input.try_get_u8()? {
+        1 => WriteResult::Stored {
+            created: get_bool(input)?,
+            revision: Revision(input.try_get_u64()?),
+            expires_in: get_option(input)?.map(TtlMs),
+        },
+        2 => WriteResult::Deleted {
+            existed: get_bool(input)?,
+            revision: Revision(input.try_get_u64()?),
+        },
+        3 => WriteResult::ConditionFailed { current: get_option(input)?.map(Revision) },
+        4 => WriteResult::Owned,
+        tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
+    })
+}
+
+fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
+    match refusal {
+        Refusal::NoCluster => out.put_u8(1),
+        Refusal::Founding { shard } => {
+            out.put_u8(2);
+            out.put_u32(shard.0);
+        }
+        Refusal::NoLeader { shard, waited_ms } => {
+            out.put_u8(3);
+            out.put_u32(shard.0);
+            out.put_u64(*waited_ms);
+        }
+        Refusal::Overloaded { bound } => {
+            out.put_u8(4);
+            out.put_u8(match bound {
+                Bound::Proposals => 0,
+                Bound::ProposalBytes => 1,
+                Bound::Reads => 2,
+            });
+        }
+        Refusal::LogFull { node } => put_tagged_node(out, 5, *node),
+        Refusal::DiskFull { node } => put_tagged_node(out, 6, *node),
+        Refusal::MemoryFull { shard, bound_bytes } => {
+            out.put_u8(7);
+            out.put_u32(shard.0);
+            out.put_u64(*bound_bytes);
+        }
+        Refusal::Stopping { node } => put_tagged_node(out, 8, *node),
+        Refusal::Halted { shard, node, why } => {
+            put_tagged_node(out, 9, *node);
+            out.put_u32(shard.0);
+            put_text(out, why);
+        }
+    }
+}
+
+fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
+    Ok(match input.try_get_u8()? {
+        1 => Refusal::NoCluster,
+        2 => Refusal::Founding { shard: ShardId(input.try_get_u32()?) },
+        3 => Refusal::NoLeader {
+            shard: ShardId(input.try_get_u32()?),
+            waited_ms: input.try_get_u64()?,
+        },
+        4 => Refusal::Overloaded {
+            bound: match input.try_get_u8()? {
+                0 => Bound::Proposals,
+                1 => Bound::ProposalBytes,
+                2 => Bound::Reads,
+                tag => return Err(DecodeError::UnknownTag { what: "bound", tag }),
+            },
+        },
+        5 => Refusal::LogFull { node: NodeId(input.try_get_u32()?) },
+        6 => Refusal::DiskFull { node: NodeId(input.try_get_u32()?) },
+        7 => Refusal::MemoryFull {
+            shard: ShardId(input.try_get_u32()?),
+            bound_bytes: input.try_get_u64()?,
+        },
+        8 => Refusal::Stopping { node: NodeId(input.try_get_u32()?) },
+        9 => {
+            let node = NodeId(input.try_get_u32()?);
+            let shard = ShardId(input.try_get_u32()?);
+            Refusal::Halted { shard, node, why: get_text(input)? }
+        }
+        tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
+    })
+}
+
+fn put_doubt(out: &mut BytesMut, doubt: &Doubt) {
+    match doubt {
+        Doubt::Deadline { shard, waited_ms } => {
+            out.put_u8(1);
+            out.put_u32(shard.0);
+            out.put_u64(*waited_ms);
+        }
+        Doubt::LeaderChanged { shard } => {
+            out.put_u8(2);
+            out.put_u32(shard.0);
+        }
+        Doubt::ConnectionLost { node } => put_tagged_node(out, 3, *node),
+        Doubt::Halted { shard, why } => {
+            out.put_u8(4);
+            out.put_u32(shard.0);
+            put_text(out, why);
+        }
+    }
+}
+
+fn get_doubt(input: &mut Bytes) -> Result<Doubt, DecodeError> {
+    Ok(match input.try_get_u8()? {
+        1 => Doubt::Deadline {
+            shard: ShardId(input.try_get_u32()?),
+            waited_ms: input.try_get_u64()?,
+        },
+        2 => Doubt::LeaderChanged { shard: ShardId(input.try_get_u32()?) },
+        3 => Doubt::ConnectionLost { node: NodeId(input.try_get_u32()?) },
+        4 => {
+            let shard = ShardId(input.try_get_u32()?);
+            Doubt::Halted { shard, why: get_text(input)? }
+        }
+        tag => return Err(DecodeError::UnknownTag { what: "doubt", tag }),
+    })
+}
+
+fn put_tagged_node(out: &mut BytesMut, tag: u8, node: NodeId) {
+    out.put_u8(tag);
+    out.put_u32(node.0);
+}
+
+/// Appends a text, cut where it is longer than a frame has room for.
+fn put_text(out: &mut BytesMut, text: &str) {
+    let bytes = &text.as_bytes()[..text.len().min(u16::MAX.into())];
+    out.put_u16(u16::try_from(bytes.len()).expect("it was cut"));
+    out.put_slice(bytes);
+}
+
+fn get_text(input: &mut Bytes) -> Result<String, DecodeError> {
+    let len = usize::from(input.try_get_u16()?);
+    if input.len() < len {
+        return Err(DecodeError::Truncated);
+    }
+    Ok(String::from_utf8_lossy(&input.split_to(len)).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            shard: ShardId(1),
+            node: NodeId(2),
+            leader: Some(NodeId(2)),
+            term: Term { number: 5, leader: ReplicaId::new(NodeId(2), 1) },
+            applied: Revision(9),
+            log_time: LogTime(1_000),
+            map_epoch: Epoch(1),
+        }
+    }
+
+    fn verdicts() -> Vec<Verdict> {
+        let shard = ShardId(1);
+        let node = NodeId(3);
+        let refusals = [
+            Refusal::NoCluster,
+            Refusal::Founding { shard },
+            Refusal::NoLeader { shard, waited_ms: 7 },
+            Refusal::Overloaded { bound: Bound::Proposals },
+            Refusal::Overloaded { bound: Bound::ProposalBytes },
+            Refusal::Overloaded { bound: Bound::Reads },
+            Refusal::LogFull { node },
+            Refusal::DiskFull { node },
+            Refusal::MemoryFull { shard, bound_bytes: 1 << 40 },
+            Refusal::Stopping { node },
+            Refusal::Halted { shard, node, why: "a reason".into() },
+        ];
+        let doubts = [
+            Doubt::Deadline { shard, waited_ms: 8 },
+            Doubt::LeaderChanged { shard },
+            Doubt::ConnectionLost { node },
+            Doubt::Halted { shard, why: "another".into() },
+        ];
+        let results = [
+            WriteResult::Stored { created: true, revision: Revision(4), expires_in: None },
+            WriteResult::Stored {
+                created: false,
+                revision: Revision(4),
+                expires_in: Some(TtlMs(9)),
+            },
+            WriteResult::Deleted { existed: true, revision: Revision(6) },
+            WriteResult::ConditionFailed { current: None },
+            WriteResult::ConditionFailed { current: Some(Revision(7)) },
+            WriteResult::Owned,
+        ];
+        let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
+        let founds =
+            [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
+        let mut all = vec![Verdict::NotHere];
+        all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
+        all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
+        all.extend(results.map(|result| {
+            Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
+        }));
+        all.extend(founds.map(|found| {
+            let consistency = Consistency::Linearizable;
+            Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), consistency, found }))
+        }));
+        all
+    }
+
+    #[test]
+    fn every_verdict_survives_the_wire() {
+        for verdict in verdicts() {
+            let bytes = encode_verdict(&verdict);
+            assert_eq!(decode_verdict(bytes.clone()), Ok(verdict.clone()));
+            for len in 0..bytes.len() {
+                assert!(decode_verdict(bytes.slice(..len)).is_err(), "{verdict:?} cut at {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_hopped_twice_is_refused() {
+        let key = crate::words::Key::try_from(Bytes::from_static(b"k")).expect("short");
+        let operation = Operation::Read { key, consistency: Consistency::Linearizable };
+        let bytes = encode_request(&operation, Duration::from_millis(1_500));
+        assert_eq!(bytes[..], [1, 1, 0, 0, 5, 220, 1, 0, 0, 1, b'k']);
+        assert_eq!(decode_request(bytes.clone()), Ok((operation, Duration::from_millis(1_500))));
+        let mut hopped = BytesMut::from(&bytes[..]);
+        hopped[1] = 2;
+        assert_eq!(
+            decode_request(hopped.freeze()),
+            Err(DecodeError::OutOfBounds { what: "hop count" })
+        );
+    }
+}

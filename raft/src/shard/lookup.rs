@@ -1,0 +1,146 @@
+//! The two things that a client asks of a shard: change a key, look a key up.
+
+use openraft::errors::ForwardReason;
+use tokio::time::Instant;
+
+use super::Shard;
+use super::outcome::Lost;
+use super::propose::{Done, Overload};
+use super::read::Unconfirmed;
+use crate::command::Command;
+use crate::wal::Room;
+use crate::words::{Epoch, Key, LogTime, Revision, TtlMs, Value};
+
+/// Why a shard did not carry out a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteFailure {
+    /// It was never appended, because this replica does not lead or is about to stop leading. It
+    /// may be routed anew.
+    NotLeader,
+    /// Too much is in flight; it was not queued.
+    Overloaded(Overload),
+    /// The deadline passed while it was queued: it was withdrawn.
+    Withdrawn,
+    /// The deadline passed while its entry was in flight.
+    Unconfirmed,
+    /// Its entry was discarded here, but may have survived elsewhere.
+    LeaderChanged,
+    /// The replica stopped with it in its hands.
+    Halted,
+}
+
+/// Why a shard did not look a key up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// This replica could not confirm that it leads. The read may be routed anew.
+    NotLeader,
+    /// Too many reads wait.
+    Overloaded,
+    /// The deadline passed.
+    Deadline,
+    /// The key's slot is not the shard's. Epoch 0: the shard owns no slots yet.
+    NotOwner(Epoch),
+    /// The replica stopped.
+    Halted,
+}
+
+/// What a shard found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The value, its revision and what is left of its time to live, if there is such a key.
+    pub found: Option<(Value, Revision, Option<TtlMs>)>,
+    /// The shard's count of mutations as of the answer.
+    pub applied: Revision,
+    /// The shard's time as of the answer.
+    pub log_time: LogTime,
+    /// The version of the slot map that the shard knows.
+    pub epoch: Epoch,
+}
+
+impl Shard {
+    /// Proposes a command that the log has room for, and waits for its reply.
+    pub async fn write(
+        &self,
+        command: Command,
+        room: Room,
+        deadline: Instant,
+    ) -> Result<Done, WriteFailure> {
+        let submitted =
+            self.inner.proposer.submit(command, room).map_err(WriteFailure::Overloaded)?;
+        let reply = match tokio::time::timeout_at(deadline, submitted.reply).await {
+            Ok(reply) => reply,
+            Err(_elapsed) if submitted.ticket.take() => return Err(WriteFailure::Withdrawn),
+            Err(_elapsed) => return Err(WriteFailure::Unconfirmed),
+        };
+        match reply {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Lost::NotAppended(
+                ForwardReason::NotLeader
+                | ForwardReason::LeadershipTransfer
+                | ForwardReason::LeaseExpired,
+            ))) => Err(WriteFailure::NotLeader),
+            Ok(Err(Lost::Unknown)) => Err(WriteFailure::LeaderChanged),
+            Ok(Err(Lost::Halted(_))) | Err(_) => Err(WriteFailure::Halted),
+        }
+    }
+
+    /// Looks a key up, linearizably.
+    pub async fn read(&self, key: &Key, deadline: Instant) -> Result<Lookup, ReadFailure> {
+        let confirmed = tokio::time::timeout_at(deadline, self.inner.reads.confirm()).await;
+        match confirmed {
+            Ok(Ok(())) => {}
+            Ok(Err(Unconfirmed::NotLeader)) => return Err(ReadFailure::NotLeader),
+            Ok(Err(Unconfirmed::Overloaded)) => return Err(ReadFailure::Overloaded),
+            Ok(Err(Unconfirmed::Halted)) => return Err(ReadFailure::Halted),
+            Err(_elapsed) => return Err(ReadFailure::Deadline),
+        }
+        loop {
+            match self.look_up(key)? {
+                Ok(lookup) => return Ok(lookup),
+                Err(due) => self.pass(due, deadline).await?,
+            }
+        }
+    }
+
+    /// Looks a key up in the state as it is. The inner error is the deadline of a key that is
+    /// present in the state but due by the leader's clock: the state must move on first.
+    fn look_up(&self, key: &Key) -> Result<Result<Lookup, LogTime>, ReadFailure> {
+        let content = self.content();
+        let state = &content.state;
+        let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
+        let mut found = None;
+        if let Some(stored) = stored {
+            let expires_in = match stored.deadline {
+                None => None,
+                Some(due) => {
+                    let stamp = self.time().stamp(&self.voters());
+                    let stamp = stamp.ok_or(ReadFailure::NotLeader)?.max(state.now());
+                    let left_ms = due.0.saturating_sub(stamp.0);
+                    if left_ms == 0 {
+                        return Ok(Err(due));
+                    }
+                    Some(TtlMs(left_ms))
+                }
+            };
+            found = Some((stored.value.clone(), stored.revision, expires_in));
+        }
+        Ok(Ok(Lookup {
+            found,
+            applied: state.applied(),
+            log_time: state.now(),
+            epoch: state.epoch(),
+        }))
+    }
+
+    /// Has the state move past `due`.
+    async fn pass(&self, due: LogTime, deadline: Instant) -> Result<(), ReadFailure> {
+        let mut progress = self.progress();
+        self.inner.proposer.tick();
+        let passed = progress.wait_for(|progress| due <= progress.now);
+        match tokio::time::timeout_at(deadline, passed).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_closed)) => Err(ReadFailure::Halted),
+            Err(_elapsed) => Err(ReadFailure::Deadline),
+        }
+    }
+}

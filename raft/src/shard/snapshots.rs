@@ -1,0 +1,276 @@
+//! When a shard's snapshots are written, checked, chosen and dropped (D3).
+//!
+//! ```text
+//!     older          newest                      applied
+//!       |              |                            |
+//!  -----+--------------+----------------------------+---> index
+//!       |              | the log above it is in memory, or above the older one while there is room
+//!     floor: the log above it is on disk, so that the older one can serve if the newest is damaged
+//! ```
+//!
+//! A snapshot counts once it was read back and every hash matched. The floor is the older of two
+//! that count, so what is damaged later always leaves a pair that works: an older snapshot and the
+//! log that follows it. Writing never fails the replica: without room for a snapshot the log fills
+//! up to its bound, and proposals are refused until there is room.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use openraft::storage::Snapshot;
+
+use super::machine::{Content, Membership};
+use super::rpc::{get_stored_membership, put_stored_membership, snapshot_meta};
+use super::snapshot_data::SnapshotData;
+use super::types::Types;
+use crate::limits;
+use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally, Thread};
+use crate::state::content::{LoadError, Loader};
+use crate::wal::GroupLog;
+use crate::words::{GroupId, LogPosition};
+
+type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
+
+/// The snapshots of one shard.
+#[derive(Clone, Debug)]
+pub struct ShardSnapshots {
+    group: GroupId,
+    store: Arc<dyn Snapshots>,
+    log: GroupLog,
+}
+
+/// What a shard starts with.
+#[derive(Debug)]
+pub enum Found {
+    /// A snapshot, or none where none is needed, and the log that follows it.
+    Content(Box<Content>),
+    /// The log was purged, and no snapshot that it follows can be read: a peer must help out.
+    Missing,
+}
+
+/// Why a shard could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk did not answer; nothing was deleted.
+    #[error(
+        "the snapshots of {group} cannot be read: {source}; nothing was changed; check the disk and start again"
+    )]
+    Io {
+        /// Whose they are.
+        group: GroupId,
+        /// What the disk said.
+        source: io::Error,
+    },
+}
+
+impl ShardSnapshots {
+    /// Returns the snapshots of `group`, kept in `store`, over its log.
+    pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
+        Self { group, store, log }
+    }
+
+    /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
+    /// and has the log start from it.
+    pub async fn open(&self) -> Result<Found, OpenError> {
+        let refuse = |source| OpenError::Io { group: self.group, source };
+        for position in self.list().await.map_err(refuse)? {
+            if !self.log.follows(Some(position)) {
+                continue;
+            }
+            match self.load_at(position).await {
+                Ok(content) => {
+                    self.log.start_from(Some(position)).await.map_err(refuse)?;
+                    return Ok(Found::Content(Box::new(content)));
+                }
+                Err(SnapshotError::Io(source)) => return Err(refuse(source)),
+                Err(error @ SnapshotError::Damaged { .. }) => {
+                    tracing::error!(%error, "damaged snapshot removed; an older one may serve");
+                    self.remove(position).await.map_err(refuse)?;
+                }
+            }
+        }
+        if !self.log.follows(None) {
+            return Ok(Found::Missing);
+        }
+        self.log.start_from(None).await.map_err(refuse)?;
+        Ok(Found::Content(Box::default()))
+    }
+
+    /// Writes, publishes and checks a snapshot, then drops all but it and the one before.
+    ///
+    /// On an error the earlier snapshots stand as they were.
+    pub async fn save(&self, content: Content) -> Result<LogPosition, SnapshotError> {
+        let Some(position) = content.position else {
+            return Err(SnapshotError::Io(io::Error::other("nothing was applied yet")));
+        };
+        let older = self.list().await?.into_iter().find(|&older| older < position);
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || write(&*store, group, position, &content)).await?;
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        let verified = self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await;
+        if let Err(error) = verified {
+            self.remove(position).await?;
+            return Err(error);
+        }
+        if let Some(older) = older {
+            self.log.raise_floor(older).await.map_err(io::Error::from)?;
+            self.remove_below(older).await?;
+        }
+        Ok(position)
+    }
+
+    /// Gives up the fall-back: the newest snapshot, which was checked when it was written, must do,
+    /// so that the log below it can go.
+    pub async fn drop_older(&self, newest: LogPosition) -> io::Result<()> {
+        self.log.raise_floor(newest).await?;
+        self.remove_below(newest).await
+    }
+
+    /// Returns what the newest published snapshot reflects.
+    pub async fn newest_position(&self) -> io::Result<Option<LogPosition>> {
+        Ok(self.list().await?.first().copied())
+    }
+
+    /// Returns the newest published snapshot, for openraft and for peers.
+    pub async fn newest(&self) -> io::Result<Option<RaftSnapshot>> {
+        for position in self.list().await? {
+            match self.data(position).await {
+                Ok(data) => {
+                    let meta = snapshot_meta(data.manifest()).map_err(io::Error::other)?;
+                    return Ok(Some(Snapshot { meta, snapshot: data }));
+                }
+                Err(SnapshotError::Io(error)) => return Err(error),
+                Err(error @ SnapshotError::Damaged { .. }) => {
+                    tracing::error!(%error, "damaged snapshot passed over");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Starts to take a snapshot from a peer.
+    pub async fn begin(&self, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || {
+            store.remove(group, position)?;
+            store.write(group, position)
+        })
+        .await
+    }
+
+    /// Adds a chunk that came from a peer.
+    pub async fn append(
+        &self,
+        mut writer: Box<dyn SnapshotWriter>,
+        chunk: Bytes,
+    ) -> io::Result<Box<dyn SnapshotWriter>> {
+        self.run(move || writer.chunk(&chunk).map(|()| writer)).await
+    }
+
+    /// Publishes what came from a peer, and opens it.
+    pub async fn finish(
+        &self,
+        writer: Box<dyn SnapshotWriter>,
+        manifest: Manifest,
+    ) -> Result<SnapshotData, SnapshotError> {
+        let position = manifest.position;
+        self.run(move || writer.publish(&manifest)).await?;
+        self.data(position).await
+    }
+
+    /// Reads a snapshot whole, and checks all of it.
+    pub async fn load(&self, data: SnapshotData) -> Result<Content, SnapshotError> {
+        let manifest = data.manifest().clone();
+        let damaged = |what: String| SnapshotError::Damaged {
+            group: manifest.group,
+            position: manifest.position,
+            what,
+        };
+        let unreadable = |error: LoadError| damaged(error.to_string());
+        let (mut loader, mut tally) = (Loader::default(), Tally::default());
+        for number in 0..manifest.chunks {
+            let chunk = data.chunk(number).await?;
+            tally.add(&chunk);
+            loader.feed(&chunk).map_err(unreadable)?;
+        }
+        if !tally.matches(&manifest) {
+            return Err(damaged("the chunks are not those of the manifest".into()));
+        }
+        let state = loader.finish().map_err(unreadable)?;
+        let membership = membership(&manifest).map_err(|error| damaged(error.to_string()))?;
+        Ok(Content { state, position: Some(manifest.position), membership })
+    }
+
+    async fn load_at(&self, position: LogPosition) -> Result<Content, SnapshotError> {
+        let data = self.data(position).await?;
+        self.load(data).await
+    }
+
+    async fn data(&self, position: LogPosition) -> Result<SnapshotData, SnapshotError> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        let reader = self.run(move || store.read(group, position)).await?;
+        Ok(SnapshotData::new(reader, self.store.thread()))
+    }
+
+    async fn list(&self) -> io::Result<Vec<LogPosition>> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || store.list(group)).await
+    }
+
+    async fn remove(&self, position: LogPosition) -> io::Result<()> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || store.remove(group, position)).await
+    }
+
+    async fn remove_below(&self, kept: LogPosition) -> io::Result<()> {
+        for position in self.list().await? {
+            if position < kept {
+                self.remove(position).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<io::Error> + Send + 'static,
+    {
+        self.store.thread().run(work).await
+    }
+}
+
+/// Writes the chunks at a pace that leaves the disk to the log.
+fn write(
+    store: &dyn Snapshots,
+    group: GroupId,
+    position: LogPosition,
+    content: &Content,
+) -> Result<(), SnapshotError> {
+    let mut writer = store.write(group, position)?;
+    let mut tally = Tally::default();
+    let mut unpaused_bytes = 0;
+    for chunk in content.state.chunks() {
+        tally.add(&chunk);
+        writer.chunk(&chunk)?;
+        unpaused_bytes += chunk.len();
+        if limits::SNAPSHOT_PACE_BYTES <= unpaused_bytes && store.thread() == Thread::Blocking {
+            unpaused_bytes = 0;
+            pause();
+        }
+    }
+    let mut membership = BytesMut::new();
+    put_stored_membership(&mut membership, &content.membership);
+    writer.publish(&tally.manifest(group, position, membership.freeze()))?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "it is on a blocking thread, so nobody waits for it")]
+fn pause() {
+    std::thread::sleep(limits::SNAPSHOT_PACE_PAUSE);
+}
+
+fn membership(manifest: &Manifest) -> io::Result<Membership> {
+    get_stored_membership(&mut manifest.membership.clone()).map_err(io::Error::other)
+}

@@ -1,0 +1,321 @@
+//! Connections that this node makes: it asks, the other end answers.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft_rt::AsyncRuntime;
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::Inner;
+use super::exchange::Exchange;
+use super::frame::{Frame, FrameReader, GOODBYE, Kind};
+use super::handshake::{self, Hello, Member, Message, Presented, Purpose, Unread};
+use super::link::{Link, Waiting};
+use super::outgoing::Outgoing;
+use super::peer::{Known, Newest};
+use super::refusal::{Code, Refusal};
+use super::wire::Malformed;
+use crate::limits;
+use crate::net::{Address, Stream};
+use crate::runtime::Runtime;
+use crate::words::{Boot, GroupId, NodeId};
+
+/// How long an end that closes a connection tries to say why.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a connection ended, or was not made.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The stream broke, or never came to be.
+    Lost(io::Error),
+    /// The other end said why it closes. `Some`: it is the member that was meant.
+    Told(Refusal, Option<Member>),
+    /// This end closes.
+    Closing(Refusal),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(error) => error.fmt(f),
+            Self::Told(refusal, _) => write!(f, "the other end says: {refusal}"),
+            Self::Closing(refusal) => write!(f, "refused here: {refusal}"),
+        }
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(malformed: Malformed) -> Self {
+        Self::Closing(malformed.into())
+    }
+}
+
+impl From<Unread> for End {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Lost(error) => Self::Lost(error),
+            Unread::Refused(refusal) => Self::Closing(refusal),
+        }
+    }
+}
+
+/// A stream whose other end is known.
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    pub(super) member: Option<Member>,
+    /// The process at the other end.
+    pub(super) boot: Boot,
+}
+
+/// Keeps one connection to a peer, for ever.
+pub(super) async fn keep(inner: Arc<Inner>, known: Arc<Known>) {
+    let mut try_number = 0;
+    loop {
+        let end = match connect(&inner, &known, Purpose::Requests, try_number).await {
+            Ok(connection) => {
+                tracing::info!(peer = %known.node, "connected");
+                try_number = 0;
+                let opened = known.link.open();
+                let end = serve(&inner, &known, &known.link, connection).await;
+                drop(opened);
+                end
+            }
+            Err(end) => end,
+        };
+        report(&inner, known.node, &end);
+        let pause = pause(try_number);
+        try_number = try_number.saturating_add(1);
+        drop(timeout(pause, known.redial.notified()).await);
+    }
+}
+
+/// Returns how long to wait before the next try: doubling, within bounds, half of it by chance.
+fn pause(try_number: u32) -> Duration {
+    let longest = limits::REDIAL_MIN.saturating_mul(1 << try_number.min(16));
+    longest.min(limits::REDIAL_MAX).mul_f64(Runtime::thread_rng().random_range(0.5..1.0))
+}
+
+/// Traces the end of a connection, and stops the node where a peer says that it must.
+pub(super) fn report(inner: &Inner, peer: NodeId, end: &End) {
+    match end {
+        End::Lost(error) => tracing::debug!(%peer, %error, "no connection"),
+        End::Told(refusal, Some(_)) if refusal.stops() => inner.stop(refusal),
+        End::Told(..) | End::Closing(_) => tracing::warn!(%peer, %end, "connection refused"),
+    }
+}
+
+/// Connects and shakes hands.
+pub(super) async fn connect(
+    inner: &Inner,
+    known: &Known,
+    purpose: Purpose,
+    try_number: u32,
+) -> Result<Connection, End> {
+    let presented = (inner.callbacks.present)();
+    let Some(own) = presented.member else {
+        let refusal = Refusal::new(Code::WrongCluster, "this node belongs to no cluster yet");
+        return Err(End::Closing(refusal));
+    };
+    let address = known.address(try_number);
+    let hello = Hello { purpose, to: Some(known.node), presented };
+    let shaking = shake(inner, &address, hello, |theirs| {
+        handshake::check_callee(own, known.node, theirs)?;
+        (inner.callbacks.accept)(&theirs.presented)
+    });
+    let (connection, theirs) = shaking.await?;
+    known.note(&theirs);
+    Ok(connection)
+}
+
+/// Connects to `address`, presents this node, and judges the answer.
+pub(super) async fn shake(
+    inner: &Inner,
+    address: &Address,
+    hello: Hello,
+    judge: impl FnOnce(&Hello) -> Result<(), Refusal>,
+) -> Result<(Connection, Presented), End> {
+    let to = hello.to;
+    let steps = async {
+        let mut stream = inner.net.connect(address).await?;
+        handshake::send(&mut stream.writer, &Message::Hello(hello)).await?;
+        match handshake::receive(&mut stream.reader).await? {
+            Message::Refusal(refusing) => {
+                let member = refusing.member.filter(|member| Some(member.node) == to);
+                Err(End::Told(refusing.refusal, member))
+            }
+            Message::Hello(theirs) => {
+                let Hello { presented, .. } = match judge(&theirs) {
+                    Ok(()) => theirs,
+                    Err(refusal) => return Err(goodbye(&mut stream, refusal).await),
+                };
+                let (member, boot) = (presented.member, presented.start().boot);
+                Ok((Connection { stream, member, boot }, presented))
+            }
+        }
+    };
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no handshake with {address}"));
+    timeout(limits::HANDSHAKE_TIMEOUT, steps).await.unwrap_or_else(|_late| Err(late().into()))
+}
+
+/// Tells the other end why this one closes, if it listens.
+async fn goodbye(stream: &mut Stream, refusal: Refusal) -> End {
+    say_goodbye(Outgoing::default(), &mut stream.writer, &refusal).await;
+    End::Closing(refusal)
+}
+
+/// Sends what is left to send, and then why the connection ends.
+pub(super) async fn say_goodbye<W>(mut outgoing: Outgoing, writer: &mut W, refusal: &Refusal)
+where
+    W: tokio::io::AsyncWrite + Unpin,
+{
+    let body = refusal.encode();
+    outgoing.push(Frame { kind: GOODBYE, group: GroupId::default(), correlation: 0, body });
+    // The connection ends either way.
+    drop(timeout(GOODBYE_TIMEOUT, outgoing.flush(writer)).await);
+}
+
+/// Sends what is asked and hands out what is answered, until the connection ends.
+pub(super) async fn serve(
+    inner: &Inner,
+    known: &Known,
+    link: &Link,
+    connection: Connection,
+) -> End {
+    let Connection { stream, member, boot } = connection;
+    let mut asking = Asking {
+        inner,
+        known,
+        link,
+        member,
+        boot,
+        newest: known.newest.subscribe(),
+        reader: FrameReader::new(stream.reader),
+        outgoing: Outgoing::default(),
+        heard: Instant::now(),
+        exchange: None,
+    };
+    let mut writer = stream.writer;
+    let Err(end) = asking.run(&mut writer).await;
+    if let End::Closing(refusal) = &end {
+        say_goodbye(asking.outgoing, &mut writer, refusal).await;
+    }
+    end
+}
+
+/// A connection on which this end asks.
+struct Asking<'a> {
+    inner: &'a Inner,
+    known: &'a Known,
+    link: &'a Link,
+    member: Option<Member>,
+    boot: Boot,
+    newest: watch::Receiver<Newest>,
+    reader: FrameReader<Box<dyn tokio::io::AsyncRead + Send + Unpin>>,
+    outgoing: Outgoing,
+    heard: Instant,
+    /// The answer to the last exchange, until it comes.
+    exchange: Option<Waiting>,
+}
+
+/// There is no way to end but for a reason.
+type Never = std::convert::Infallible;
+
+impl Asking<'_> {
+    async fn run<W>(&mut self, writer: &mut W) -> Result<Never, End>
+    where
+        W: tokio::io::AsyncWrite + Unpin,
+    {
+        let mut tick = interval(limits::EXCHANGE_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if self.outgoing.is_empty() {
+                self.link.drain(&mut self.outgoing);
+            }
+            let idle = self.outgoing.is_empty();
+            tokio::select! {
+                biased;
+                _changed = self.newest.changed() => self.check_newest()?,
+                _now = tick.tick() => self.tick()?,
+                written = self.outgoing.flush(writer), if !idle => written?,
+                read = self.reader.fill() => self.read(read)?,
+                () = self.link.queued(), if idle => {}
+                answer = answered(&mut self.exchange) => self.take_exchange(answer)?,
+            }
+        }
+    }
+
+    fn read(&mut self, read: io::Result<()>) -> Result<(), End> {
+        read?;
+        self.heard = Instant::now();
+        self.known.hear();
+        while let Some(frame) = self.reader.next()? {
+            if frame.kind == GOODBYE {
+                return Err(End::Told(Refusal::decode(frame.body)?, self.member));
+            }
+            self.link.answer(frame)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), End> {
+        if limits::PEER_SILENCE_MAX <= self.heard.elapsed() {
+            return Err(silent(self.known.node));
+        }
+        if self.exchange.is_none() {
+            let body = (self.inner.callbacks.make_exchange)().encode();
+            let asked = self.link.request(Kind::Exchange, GroupId::default(), body);
+            self.exchange = asked.ok();
+        }
+        Ok(())
+    }
+
+    fn take_exchange(&mut self, answer: Option<bytes::Bytes>) -> Result<(), End> {
+        self.exchange = None;
+        let Some(body) = answer else { return Ok(()) };
+        let exchange = Exchange::decode(body)?;
+        let taken = (self.inner.callbacks.take_exchange)(self.known.node, &exchange);
+        taken.map_err(End::Closing)
+    }
+
+    fn check_newest(&mut self) -> Result<(), End> {
+        check_newest(self.boot, *self.newest.borrow_and_update())
+    }
+}
+
+/// Waits for the answer to an exchange, for ever if there is none under way.
+async fn answered(exchange: &mut Option<Waiting>) -> Option<bytes::Bytes> {
+    match exchange {
+        Some(waiting) => waiting.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// Refuses to go on with a process whose successor was seen, and with a node that has left.
+pub(super) fn check_newest(boot: Boot, newest: Newest) -> Result<(), End> {
+    if newest.gone {
+        let text = "this node is no longer in the cluster's list";
+        return Err(End::Closing(Refusal::new(Code::Stranger, text)));
+    }
+    if boot < newest.boot {
+        let later = newest.boot;
+        let text = format!("boot {later} of this directory has started; this is boot {boot}");
+        return Err(End::Closing(Refusal::new(Code::OldBoot, text)));
+    }
+    Ok(())
+}
+
+/// Gives up on a peer that says nothing.
+pub(super) fn silent(node: NodeId) -> End {
+    let text = format!("{node} was silent for {} s", limits::PEER_SILENCE_MAX.as_secs());
+    End::Closing(Refusal::new(Code::Silent, text))
+}

@@ -1,0 +1,302 @@
+//! How two nodes make sure of each other before the first frame.
+//!
+//! The dialler sends a message, the acceptor answers with one. Both have the same fixed head, so
+//! that a proxy in a test can read who talks to whom:
+//!
+//! ```text
+//! 0        8         10     11        12        28     32   36       40
+//! | magic  | version | what | purpose | cluster | from | to | length | rest |
+//! | 8      | u16     | u8   | u8      | u128    | u32  | u32| u32    |      |
+//! ```
+//!
+//! `what` is 1 for a hello and 2 for a refusal. `purpose` is 1 for requests, 2 for snapshots and 3
+//! for bootstrap. A cluster or node of 0 means none, a `to` of 0 whoever listens there. The rest
+//! of a hello is `directory u128 | boots | recovered u64 | synced u64 | peer text | http text`
+//! ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s.
+//!
+//! The head is for ever; a change of anything behind it is a new version.
+
+use std::io;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::boots::{Boots, Start};
+use super::refusal::{Code, Refusal};
+use super::wire::{Malformed, end, put_text, take_text};
+use crate::limits;
+use crate::net::Address;
+use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
+
+const MAGIC: [u8; 8] = *b"steadfst";
+const VERSION: u16 = 1;
+const HEAD_BYTES: usize = 40;
+const HELLO: u8 = 1;
+const REFUSAL: u8 = 2;
+
+/// What a connection is for. The numbers are on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Purpose {
+    /// Requests between members of a cluster.
+    Requests = 1,
+    /// One snapshot.
+    Snapshot = 2,
+    /// Founding a cluster: the ends need not be members.
+    Bootstrap = 3,
+}
+
+/// A node's place in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node's id there.
+    pub node: NodeId,
+}
+
+/// What a node says of itself to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presented {
+    /// Its place in a cluster, if it has one.
+    pub member: Option<Member>,
+    /// The directory it lives in: its incarnation.
+    pub directory: DirectoryId,
+    /// The starts of that directory; the last is this process.
+    pub boots: Boots,
+    /// The last durable sequence of the log as this process found it at its start.
+    pub recovered: Sequence,
+    /// The last durable sequence of the log now.
+    pub synced: Sequence,
+    /// Where peers reach it.
+    pub peer: Address,
+    /// Where clients reach it: a URL.
+    pub http: String,
+}
+
+impl Presented {
+    /// Returns the start that presents itself.
+    pub fn start(&self) -> Start {
+        self.boots.last()
+    }
+}
+
+/// The first message of an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) purpose: Purpose,
+    /// Whom it is for; `None` for whoever listens.
+    pub(super) to: Option<NodeId>,
+    pub(super) presented: Presented,
+}
+
+/// A refusal in place of a hello, and who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusing {
+    pub(super) member: Option<Member>,
+    pub(super) refusal: Refusal,
+}
+
+/// What an end said first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    Hello(Hello),
+    Refusal(Refusing),
+}
+
+/// Why a message could not be read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The stream broke or ended.
+    Lost(io::Error),
+    /// The bytes are not those of a peer.
+    Refused(Refusal),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<Malformed> for Unread {
+    fn from(malformed: Malformed) -> Self {
+        Self::Refused(malformed.into())
+    }
+}
+
+impl Message {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut rest = BytesMut::new();
+        let (what, purpose, member, to) = match self {
+            Self::Hello(hello) => {
+                hello.presented.put(&mut rest);
+                (HELLO, hello.purpose as u8, hello.presented.member, hello.to)
+            }
+            Self::Refusal(refusing) => {
+                rest.put_slice(&refusing.refusal.encode());
+                (REFUSAL, 0, refusing.member, None)
+            }
+        };
+        let mut bytes = BytesMut::with_capacity(HEAD_BYTES + rest.len());
+        bytes.put_slice(&MAGIC);
+        bytes.put_u16(VERSION);
+        bytes.put_u8(what);
+        bytes.put_u8(purpose);
+        bytes.put_u128(member.map_or(0, |member| member.cluster.0));
+        bytes.put_u32(member.map_or(0, |member| member.node.0));
+        bytes.put_u32(to.map_or(0, |node| node.0));
+        bytes.put_u32(u32::try_from(rest.len()).expect("bounded by its fields"));
+        bytes.put_slice(&rest);
+        bytes.freeze()
+    }
+}
+
+impl Presented {
+    /// Writes all but the member, which is in the head.
+    fn put(&self, rest: &mut BytesMut) {
+        rest.put_u128(self.directory.0);
+        self.boots.put(rest);
+        rest.put_u64(self.recovered.0);
+        rest.put_u64(self.synced.0);
+        put_text(rest, &self.peer.0);
+        put_text(rest, &self.http);
+    }
+
+    fn get(member: Option<Member>, rest: &mut Bytes) -> Result<Self, Malformed> {
+        Ok(Self {
+            member,
+            directory: DirectoryId(rest.try_get_u128()?),
+            boots: Boots::get(rest)?,
+            recovered: Sequence(rest.try_get_u64()?),
+            synced: Sequence(rest.try_get_u64()?),
+            peer: Address(take_text(rest)?),
+            http: take_text(rest)?,
+        })
+    }
+}
+
+/// The fields of the head behind magic and version.
+struct Head {
+    what: u8,
+    purpose: u8,
+    member: Option<Member>,
+    to: Option<NodeId>,
+    rest_bytes: usize,
+}
+
+impl Head {
+    /// Reads the head, whatever the version behind it.
+    fn decode(head: [u8; HEAD_BYTES]) -> Result<Self, Refusal> {
+        let mut head = &head[..];
+        if head[..8] != MAGIC {
+            return Err(Refusal::new(
+                Code::Garbage,
+                "this is a port for steadfast peers; clients use the HTTP port",
+            ));
+        }
+        head.advance(8);
+        let version = head.get_u16();
+        let (what, purpose) = (head.get_u8(), head.get_u8());
+        if version != VERSION && what != REFUSAL {
+            let text = format!("peer protocol {version} is spoken there, {VERSION} here; upgrade");
+            return Err(Refusal::new(Code::Version, text));
+        }
+        let (cluster, node, to) = (head.get_u128(), head.get_u32(), head.get_u32());
+        let known = cluster != 0 && node != 0;
+        let member = Member { cluster: ClusterId(cluster), node: NodeId(node) };
+        let rest_bytes = usize::try_from(head.get_u32()).unwrap_or(usize::MAX);
+        if limits::HANDSHAKE_BYTES_MAX < rest_bytes {
+            let text = format!("a handshake of {rest_bytes} bytes");
+            return Err(Refusal::new(Code::Garbage, text));
+        }
+        let member = known.then_some(member);
+        Ok(Self { what, purpose, member, to: (to != 0).then_some(NodeId(to)), rest_bytes })
+    }
+
+    fn message(self, mut rest: Bytes) -> Result<Message, Malformed> {
+        match self.what {
+            HELLO => {
+                let purpose = match self.purpose {
+                    1 => Purpose::Requests,
+                    2 => Purpose::Snapshot,
+                    3 => Purpose::Bootstrap,
+                    other => return Err(Malformed(format!("a connection for purpose {other}"))),
+                };
+                let presented = Presented::get(self.member, &mut rest)?;
+                end(&rest)?;
+                Ok(Message::Hello(Hello { purpose, to: self.to, presented }))
+            }
+            REFUSAL => {
+                let refusal = Refusal::decode(rest)?;
+                Ok(Message::Refusal(Refusing { member: self.member, refusal }))
+            }
+            other => Err(Malformed(format!("a handshake message of kind {other}"))),
+        }
+    }
+}
+
+/// Sends a message.
+pub(super) async fn send<W>(writer: &mut W, message: &Message) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+{
+    writer.write_all(&message.encode()).await
+}
+
+/// Receives a message, and not a byte more.
+pub(super) async fn receive<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Message, Unread> {
+    let mut head = [0; HEAD_BYTES];
+    reader.read_exact(&mut head).await?;
+    let head = Head::decode(head).map_err(Unread::Refused)?;
+    let mut rest = vec![0; head.rest_bytes];
+    reader.read_exact(&mut rest).await?;
+    Ok(head.message(rest.into())?)
+}
+
+/// Judges a caller's hello by its place: cluster, ids and purpose. `known` says whether the node
+/// it claims to be is in the list of the cluster's nodes.
+pub(super) fn check_caller(own: &Presented, hello: &Hello, known: bool) -> Result<(), Refusal> {
+    if hello.purpose == Purpose::Bootstrap {
+        return Ok(());
+    }
+    let Some(own) = own.member else {
+        return Err(Refusal::new(Code::WrongCluster, "this node belongs to no cluster yet"));
+    };
+    let caller = same_cluster(own, &hello.presented)?;
+    if hello.to != Some(own.node) {
+        let wanted = hello.to.unwrap_or_default();
+        let text = format!("this is {}, not {wanted}; check the addresses of both", own.node);
+        return Err(Refusal::new(Code::WrongNode, text));
+    }
+    if !known || caller.node == own.node {
+        let text = format!("{} is no other node of this cluster; was it removed?", caller.node);
+        return Err(Refusal::new(Code::Stranger, text));
+    }
+    Ok(())
+}
+
+/// Judges what the end that was dialled says of itself.
+pub(super) fn check_callee(own: Member, to: NodeId, hello: &Hello) -> Result<(), Refusal> {
+    let callee = same_cluster(own, &hello.presented)?;
+    if callee.node != to {
+        let text = format!("{to} was dialled and {} answered; check the addresses", callee.node);
+        return Err(Refusal::new(Code::WrongNode, text));
+    }
+    if hello.to != Some(own.node) {
+        let text = format!("an answer to {:?} came to {}", hello.to, own.node);
+        return Err(Refusal::new(Code::WrongNode, text));
+    }
+    Ok(())
+}
+
+fn same_cluster(own: Member, other: &Presented) -> Result<Member, Refusal> {
+    match other.member {
+        Some(member) if member.cluster == own.cluster => Ok(member),
+        Some(member) => {
+            let text = format!("cluster {} here, {} there", own.cluster, member.cluster);
+            Err(Refusal::new(Code::WrongCluster, text))
+        }
+        None => Err(Refusal::new(Code::WrongCluster, "the other end belongs to no cluster yet")),
+    }
+}

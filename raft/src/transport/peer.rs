@@ -1,0 +1,197 @@
+//! What a node knows of one other node, and how it asks it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::frame::Kind;
+use super::handshake::{Presented, Purpose};
+use super::link::{Link, NotSent, Waiting};
+use super::{Inner, dialled};
+use crate::net::Address;
+use crate::runtime::{self, Task};
+use crate::words::{Boot, GroupId, NodeId};
+
+/// Another node of the cluster. Cheap to clone; all clones are one peer.
+#[derive(Clone)]
+pub struct Peer {
+    pub(super) known: Arc<Known>,
+    pub(super) inner: Arc<Inner>,
+}
+
+/// What is known of a peer.
+pub(super) struct Known {
+    pub(super) node: NodeId,
+    pub(super) link: Link,
+    /// Which process and connection of the peer is the newest. Older ones close.
+    pub(super) newest: watch::Sender<Newest>,
+    /// Rung when the peer has just connected to us, so that we dial back at once.
+    pub(super) redial: Notify,
+    addresses: Mutex<Addresses>,
+    origin: Instant,
+    /// Milliseconds from `origin` to when it was last heard, plus 1; 0 for never.
+    heard_ms: AtomicU64,
+}
+
+/// The newest that was seen of a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Newest {
+    /// Its highest boot that was accepted.
+    pub(super) boot: Boot,
+    /// The newest connection that we accepted from it for requests.
+    pub(super) connection: u64,
+    /// Whether it has left the cluster.
+    pub(super) gone: bool,
+}
+
+struct Addresses {
+    listed: Address,
+    announced: Option<Announced>,
+}
+
+/// Where a peer says that it can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// By its peers.
+    pub peer: Address,
+    /// By clients: a URL.
+    pub http: String,
+}
+
+impl Known {
+    pub(super) fn new(node: NodeId, listed: Address) -> Self {
+        Self {
+            node,
+            link: Link::new(node),
+            newest: watch::Sender::default(),
+            redial: Notify::new(),
+            addresses: Mutex::new(Addresses { listed, announced: None }),
+            origin: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+        }
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().expect("no step below panics")
+    }
+
+    /// Returns the address for this try: the announced and the listed one take turns, because
+    /// either may be out of date.
+    pub(super) fn address(&self, try_number: u32) -> Address {
+        let addresses = self.addresses();
+        match &addresses.announced {
+            Some(announced) if try_number.is_multiple_of(2) => announced.peer.clone(),
+            _ => addresses.listed.clone(),
+        }
+    }
+
+    pub(super) fn list(&self, address: Address) {
+        self.addresses().listed = address;
+    }
+
+    /// Notes that the peer said something.
+    pub(super) fn hear(&self) {
+        self.heard_ms.store(1 + millis(self.origin.elapsed()), Ordering::Relaxed);
+    }
+
+    /// Notes what the peer, now accepted, said of itself.
+    pub(super) fn note(&self, presented: &Presented) {
+        let (peer, http) = (presented.peer.clone(), presented.http.clone());
+        self.addresses().announced = Some(Announced { peer, http });
+        self.hear();
+        let boot = presented.start().boot;
+        self.newest.send_if_modified(|newest| {
+            let newer = newest.boot < boot;
+            newest.boot = newest.boot.max(boot);
+            newer
+        });
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({})", self.known.node)
+    }
+}
+
+impl Peer {
+    /// Returns which node it is.
+    pub fn node(&self) -> NodeId {
+        self.known.node
+    }
+
+    /// Queues a request, or refuses it at once. Requests arrive in the order of these calls.
+    pub fn request(&self, kind: Kind, group: GroupId, body: Bytes) -> Result<Waiting, NotSent> {
+        self.known.link.request(kind, group, body)
+    }
+
+    /// Whether requests can be sent now.
+    pub fn is_connected(&self) -> bool {
+        self.known.link.is_open()
+    }
+
+    /// Returns the milliseconds since it was last heard; `None` for never.
+    pub fn heard_ms_ago(&self) -> Option<u64> {
+        let heard_ms = self.known.heard_ms.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(millis(self.known.origin.elapsed()).saturating_sub(heard_ms))
+    }
+
+    /// Returns where it says that it can be reached, once it has.
+    pub fn announced(&self) -> Option<Announced> {
+        self.known.addresses().announced.clone()
+    }
+
+    /// Returns the address that the cluster's list has for it.
+    pub fn listed(&self) -> Address {
+        self.known.addresses().listed.clone()
+    }
+
+    /// Connects anew, for a snapshot: its bytes must not delay heartbeats.
+    pub async fn connect_for_snapshot(&self) -> Result<SnapshotLink, NotSent> {
+        let node = self.known.node;
+        let connected = dialled::connect(&self.inner, &self.known, Purpose::Snapshot, 0).await;
+        let connection = connected.map_err(|end| {
+            tracing::info!(%node, %end, "no connection for a snapshot");
+            NotSent::NotConnected { node }
+        })?;
+        let link = Link::new(node);
+        let opened = link.open();
+        let (inner, known, served) =
+            (Arc::clone(&self.inner), Arc::clone(&self.known), link.clone());
+        let task = runtime::spawn(async move {
+            let end = dialled::serve(&inner, &known, &served, connection).await;
+            drop(opened);
+            dialled::report(&inner, node, &end);
+        });
+        Ok(SnapshotLink { link, task })
+    }
+}
+
+/// A connection for one snapshot. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct SnapshotLink {
+    link: Link,
+    task: Task<()>,
+}
+
+impl SnapshotLink {
+    /// Queues a request, or refuses it at once.
+    pub fn request(&self, kind: Kind, group: GroupId, body: Bytes) -> Result<Waiting, NotSent> {
+        self.link.request(kind, group, body)
+    }
+}
+
+impl Drop for SnapshotLink {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
