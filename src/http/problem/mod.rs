@@ -211,12 +211,6 @@ fn of_refusal(refusal: &Refusal) -> Kind {
         Refusal::Stopping { .. } => {
             kind(503, "stopping", "The node is stopping", "retry at another node")
         }
-        Refusal::Unreachable { .. } => kind(
-            503,
-            "leader-unreachable",
-            "The shard's leader cannot be reached",
-            "wait for another leader, or retry at another node",
-        ),
         Refusal::Halted { .. } => kind(
             503,
             "halted",
@@ -250,7 +244,6 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
             Refusal::NoLeader { shard, .. }
             | Refusal::MemoryFull { shard, .. }
             | Refusal::Halted { shard, .. } => by_shard(shard),
-            Refusal::Unreachable { node } => Some(*node),
             Refusal::NoCluster
             | Refusal::Founding { .. }
             | Refusal::Overloaded { .. }

@@ -1,6 +1,6 @@
 use super::*;
 use steadfast_raft::net::Address;
-use steadfast_raft::node::api::NodeStatus;
+use steadfast_raft::node::api::{Bound, NodeStatus};
 
 const SHARD: ShardId = ShardId(1);
 const NODE: NodeId = NodeId(2);
@@ -22,12 +22,11 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::NoCluster, 503, "no-cluster"),
         (Refusal::Founding { shard: SHARD }, 503, "founding"),
         (Refusal::NoLeader { shard: SHARD, waited_ms: 5_000 }, 503, "no-leader"),
-        (Refusal::Overloaded { what: "proposals", bound: 8_192 }, 503, "overloaded"),
+        (Refusal::Overloaded { bound: Bound::Proposals }, 503, "overloaded"),
         (Refusal::LogFull { node: NODE }, 503, "log-full"),
         (Refusal::DiskFull { node: NODE }, 507, "disk-full"),
         (Refusal::MemoryFull { shard: SHARD, bound_bytes: 1 }, 507, "memory-full"),
         (Refusal::Stopping { node: NODE }, 503, "stopping"),
-        (Refusal::Unreachable { node: NODE }, 503, "leader-unreachable"),
         (Refusal::Halted { shard: SHARD, node: NODE, why }, 503, "halted"),
     ];
     for (refusal, ..) in &all {
@@ -40,7 +39,6 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
             | Refusal::DiskFull { .. }
             | Refusal::MemoryFull { .. }
             | Refusal::Stopping { .. }
-            | Refusal::Unreachable { .. }
             | Refusal::Halted { .. } => {}
         }
     }
