@@ -101,7 +101,7 @@ fn a_leader_that_followers_only_remember_does_not_count() {
         Ok(view(3, Role::Follower, &[2])),
     ];
     let headline =
-        "unavailable: 2/3 nodes, 0/1 shards led; requests to the others are refused, not lost";
+        "unavailable: 2/3 nodes, 0/1 shards led; keys of the other shards are not served";
     check(&report(views), Verdict::Unavailable, headline);
 }
 
