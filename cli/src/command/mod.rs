@@ -1,4 +1,4 @@
-//! The commands: what was typed becomes an [`Output`](crate::output::Output), or an error with an
+//! The commands: what was typed becomes an [`Output`], or an error with an
 //! exit code. One file per command.
 
 use std::ffi::OsString;
