@@ -33,12 +33,7 @@ impl StoreBuilder<Types, RaftLog, Machine, Task<std::io::Result<()>>> for Builde
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
         let directory = PathBuf::from("/data/log");
         disk.create_dir_all(&directory).expect("a simulated disk has room");
-        let place = Place {
-            disk: Arc::clone(&disk),
-            directory,
-            id: DirectoryId(1),
-            boot: Boot(1),
-        };
+        let place = Place { disk: Arc::clone(&disk), directory, id: DirectoryId(1), boot: Boot(1) };
         let config =
             WalConfig { segment_bytes: 16 << 20, segments_max: 4, memory_bytes_max: 64 << 20 };
         let (wal, writer) = wal::open(place, Start::First, config).expect("the directory is new");
@@ -47,7 +42,8 @@ impl StoreBuilder<Types, RaftLog, Machine, Task<std::io::Result<()>>> for Builde
             PlainSnapshots::open(disk, Path::new("/data/snapshots")).expect("there is room"),
         );
         let clock = Arc::new(SimClock::new(1_000_000));
-        let time = Arc::new(ShardTime::new(NodeId(1), clock, Arc::<std::sync::Mutex<Samples>>::default()));
+        let time =
+            Arc::new(ShardTime::new(NodeId(1), clock, Arc::<std::sync::Mutex<Samples>>::default()));
         let machine = Machine {
             replica: Arc::new(Replica::new(GROUP, Content::default())),
             snapshots: ShardSnapshots::new(GROUP, store, log.clone()),
@@ -74,11 +70,9 @@ fn forward(reason: ForwardReason) -> ForwardToLeader<Types> {
 
 #[test]
 fn a_forward_was_never_appended() {
-    for reason in [
-        ForwardReason::NotLeader,
-        ForwardReason::LeadershipTransfer,
-        ForwardReason::LeaseExpired,
-    ] {
+    for reason in
+        [ForwardReason::NotLeader, ForwardReason::LeadershipTransfer, ForwardReason::LeaseExpired]
+    {
         let error = ClientWriteError::ForwardToLeader(forward(reason));
         assert_eq!(outcome::of_write(&error), Lost::NotAppended(reason));
     }
