@@ -66,8 +66,7 @@ struct Node {
 
 impl Node {
     async fn start(net: Arc<dyn Net>, listen: &Address, spec: Spec) -> Self {
-        let (asked, exchanges): (Arc<Mutex<Vec<Bytes>>>, Arc<Mutex<Vec<NodeId>>>) =
-            Default::default();
+        let (asked, exchanges) = (Arc::default(), Arc::default());
         let callbacks = callbacks(&spec, &asked, &exchanges);
         let transport = Transport::start(net, listen, callbacks).await.unwrap();
         Self { transport, asked, exchanges }
