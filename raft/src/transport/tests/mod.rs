@@ -15,6 +15,7 @@ use crate::words::{ClusterId, DirectoryId, Sequence, ShardId};
 
 mod bytes;
 mod faults;
+mod outgoing;
 mod requests;
 
 const GROUP: GroupId = GroupId::first(ShardId(1));
@@ -106,8 +107,10 @@ fn callbacks(
             refuse_exchange.clone().map_or(Ok(()), Err)
         }),
         handle: Arc::new(move |incoming| {
-            asked.lock().unwrap().push(incoming.body.clone());
+            let asked = Arc::clone(&asked);
             Box::pin(async move {
+                // At the first poll: what counts is the order of those.
+                asked.lock().unwrap().push(incoming.body.clone());
                 match &incoming.body[..] {
                     b"never" => std::future::pending().await,
                     b"slow" => sleep(Duration::from_secs(1)).await,
