@@ -17,8 +17,7 @@ use crate::words::{Key, ShardId};
 pub mod api;
 pub mod identity;
 pub mod memory;
-
-mod record;
+pub mod record;
 
 use api::{
     Consistency, InitAnswer, InitError, InitRequest, ReadAnswer, RequestError, ShardHash, Status,

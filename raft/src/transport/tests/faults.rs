@@ -223,6 +223,25 @@ async fn a_refusal_that_stops_is_believed_from_the_member_meant_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_newer_connection_takes_the_place_of_an_older() {
+    with_seed(33, async {
+        let fabric = Fabric::new(33);
+        let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
+        b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
+        let presented = Spec::node(1).presented();
+        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
+        let hello = Message::Hello(hello).encode();
+        let mut older = dial(&fabric, 2, &hello).await;
+        handshake::receive(&mut older.reader).await.unwrap();
+        let mut newer = dial(&fabric, 2, &hello).await;
+        handshake::receive(&mut newer.reader).await.unwrap();
+        let goodbye = next(&mut FrameReader::new(older.reader)).await;
+        assert_eq!(Refusal::decode(goodbye.body).unwrap().code, Code::Replaced);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_caller_is_given_up() {
     with_seed(32, async {
         let fabric = Fabric::new(32);
