@@ -10,13 +10,12 @@ use super::super::rpc::messages::{
     SnapshotBegin, SnapshotChunk, SnapshotFinish, decode_request, encode_answer,
 };
 use super::super::rpc::put_stored_membership;
-use super::super::snapshot_data::Thread;
 use super::super::types::{EncodedEntry, RaftEntry, RaftLogId, log_id, raft_vote};
 use super::*;
 use crate::net::Address;
 use crate::net::sim::Fabric;
 use crate::runtime::with_seed;
-use crate::snapshot::{Manifest, SnapshotError, SnapshotReader};
+use crate::snapshot::{Manifest, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread};
 use crate::transport::boots::Boots;
 use crate::transport::exchange::Exchange;
 use crate::transport::frame::{Reason, Refused};
@@ -246,6 +245,7 @@ async fn votes_and_transfers_reach_the_other_end() {
 }
 
 /// A snapshot whose chunks say their numbers.
+#[derive(Clone, Debug)]
 struct Numbers {
     manifest: Manifest,
     damaged: bool,
@@ -265,6 +265,42 @@ impl SnapshotReader for Numbers {
     }
 }
 
+/// A store that holds just this one.
+impl Snapshots for Numbers {
+    fn thread(&self) -> Thread {
+        Thread::Runtime
+    }
+
+    fn clean(&self) -> std::io::Result<()> {
+        unreachable!("sending only reads")
+    }
+
+    fn list(&self, _group: GroupId) -> std::io::Result<Vec<LogPosition>> {
+        unreachable!("sending only reads")
+    }
+
+    fn write(
+        &self,
+        _group: GroupId,
+        _position: LogPosition,
+    ) -> std::io::Result<Box<dyn SnapshotWriter>> {
+        unreachable!("sending only reads")
+    }
+
+    fn read(
+        &self,
+        group: GroupId,
+        position: LogPosition,
+    ) -> Result<Box<dyn SnapshotReader>, SnapshotError> {
+        assert_eq!((group, position), (self.manifest.group, self.manifest.position));
+        Ok(Box::new(self.clone()))
+    }
+
+    fn remove(&self, _group: GroupId, _position: LogPosition) -> std::io::Result<()> {
+        unreachable!("sending only reads")
+    }
+}
+
 fn snapshot(damaged: bool) -> SnapshotOf<Types, SnapshotData> {
     let mut membership = bytes::BytesMut::new();
     put_stored_membership(&mut membership, &super::super::rpc::RaftStoredMembership::default());
@@ -277,7 +313,8 @@ fn snapshot(damaged: bool) -> SnapshotOf<Types, SnapshotData> {
         hash: 1,
     };
     let meta = super::super::rpc::snapshot_meta(&manifest).unwrap();
-    let data = SnapshotData::new(Box::new(Numbers { manifest, damaged }), Thread::Runtime);
+    let store = Numbers { manifest: manifest.clone(), damaged };
+    let data = SnapshotData::new(manifest, Arc::new(store));
     SnapshotOf::<Types, SnapshotData> { meta, snapshot: data }
 }
 
