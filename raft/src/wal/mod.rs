@@ -40,12 +40,14 @@
 //!
 //! What this cannot tell: damage to the last synced write, while no later header is on disk, from
 //! a write that a power cut tore. A marker narrows that window, and the peers' memory of
-//! [`Wal::synced`] catches most of the rest (D8).
+//! [`Wal::synced`] catches most of the rest (D8). And what is written again at start (7) is taken
+//! not to turn to garbage when a power cut interrupts that: the bytes are the same.
 //!
 //! [state]: record::State
 
 mod batch;
 mod codec;
+mod front;
 mod group;
 mod index;
 mod item;

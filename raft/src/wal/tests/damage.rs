@@ -48,7 +48,7 @@ fn is_whole(wal: &Wal) -> bool {
 }
 
 fn open_again(disk: &SimDisk) -> Result<Wal, WalError> {
-    open(place(disk, 2), Start::Again, SMALL).map(|(wal, _)| wal)
+    open(&place(disk, 2), Start::Again, SMALL).map(|(wal, _)| wal)
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn another_directorys_log_is_refused() {
     run(14, async {
         let disk = small_log().await;
         let other = Place { id: DirectoryId(0xd2), ..place(&disk, 2) };
-        let refused = open(other, Start::Again, SMALL).expect_err("it is not its own");
+        let refused = open(&other, Start::Again, SMALL).expect_err("it is not its own");
         assert!(matches!(refused, WalError::Foreign { found: ID, .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
     });
@@ -158,7 +158,7 @@ fn a_copied_segment_is_refused() {
 fn an_older_identity_is_refused() {
     run(16, async {
         let disk = small_log().await;
-        let refused = open(place(&disk, 1), Start::Again, SMALL).expect_err("it was used before");
+        let refused = open(&place(&disk, 1), Start::Again, SMALL).expect_err("it was used before");
         assert!(matches!(refused, WalError::Restored { .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
     });
@@ -168,13 +168,13 @@ fn an_older_identity_is_refused() {
 fn a_first_start_erases_nothing_but_a_first_head() {
     run(17, async {
         let disk = small_log().await;
-        let refused = open(place(&disk, 2), Start::First, SMALL).expect_err("it was in use");
+        let refused = open(&place(&disk, 2), Start::First, SMALL).expect_err("it was in use");
         assert!(matches!(refused, WalError::Orphaned { .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
 
         let disk = SimDisk::new(17);
         for _ in 0..3 {
-            open(place(&disk, 1), Start::First, SMALL).expect("it holds only its first head");
+            open(&place(&disk, 1), Start::First, SMALL).expect("it holds only its first head");
             disk.kill();
         }
         let node = start(&disk, 1, SMALL).expect("it holds only its first head");
