@@ -132,6 +132,8 @@ struct Model<'a> {
     first_synced: u32,
     rotted: bool,
     dirty: bool,
+    /// The last batch that a recovery has shown. Rot up to there must never pass for a torn write.
+    shown: u32,
     /// How many crashes in a row recovery may meet.
     crashes_max: u32,
 }
@@ -159,6 +161,7 @@ impl<'a> Model<'a> {
             first_synced: 1,
             rotted: false,
             dirty: false,
+            shown: 0,
             crashes_max,
         };
         model.put(Kind::Head, 1);
@@ -337,7 +340,9 @@ impl<'a> Model<'a> {
             let told = (0..FILES).flat_map(|file| (0..SECTORS).map(move |o| (file, o)));
             let mut told = told.filter_map(|(file, offset)| self.header(file, offset));
             // The documented limit: rot in what was synced last, which no later header covers.
-            if !self.rotted || told.any(|batch| lost.sequence <= self.batches[batch].synced) {
+            let told = lost.sequence <= self.shown
+                || told.any(|batch| lost.sequence <= self.batches[batch].synced);
+            if told || !self.rotted {
                 return Err(format!("lost batch {}", lost.sequence));
             }
         }
@@ -412,6 +417,7 @@ impl<'a> Model<'a> {
                 }
                 self.sync();
             }
+            self.shown = end.sequence;
             return Ok(true);
         }
         Ok(false)
