@@ -16,7 +16,7 @@
 //!
 //! The log is a chain of batches in segments of fixed length. A segment is a file that was filled
 //! with zeros and made durable before its first use, and that is used again once it is no longer
-//! needed; its name means nothing. It begins with a *head*: a batch that holds the [state] of
+//! needed; its name means nothing. It begins with a *head*: a batch that holds the state of
 //! every group at exactly this point, so that nothing before it is needed but entries. It ends
 //! with a *closing batch*, for which there is always room. Each segment has a random secret that
 //! seeds its checksums; the closing batch before it announces the secret and the head repeats it.
@@ -42,8 +42,6 @@
 //! a write that a power cut tore. A marker narrows that window, and the peers' memory of
 //! [`Wal::synced`] catches most of the rest (D8). And what is written again at start (7) is taken
 //! not to turn to garbage when a power cut interrupts that: the bytes are the same.
-//!
-//! [state]: record::State
 
 mod batch;
 mod codec;
