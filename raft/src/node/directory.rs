@@ -103,7 +103,7 @@ fn identity_and_log(
     let open_log = |identity: &Identity, start| {
         let (disk, directory) = (Arc::clone(disk), log.clone());
         let (id, boot) = (identity.directory(), identity.boot());
-        wal::open(Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
+        wal::open(&Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
     };
     let mut random = runtime::random();
     let unwritten = |error: io::Error| unusable(path, "its identity", &error);

@@ -36,7 +36,7 @@ impl StoreBuilder<Types, RaftLog, Machine, Task<std::io::Result<()>>> for Builde
         let place = Place { disk: Arc::clone(&disk), directory, id: DirectoryId(1), boot: Boot(1) };
         let config =
             WalConfig { segment_bytes: 16 << 20, segments_max: 4, memory_bytes_max: 64 << 20 };
-        let (wal, writer) = wal::open(place, Start::First, config).expect("the directory is new");
+        let (wal, writer) = wal::open(&place, Start::First, config).expect("the directory is new");
         let log = wal.group(GROUP);
         let store: Arc<dyn Snapshots> = Arc::new(
             PlainSnapshots::open(disk, Path::new("/data/snapshots")).expect("there is room"),
