@@ -79,6 +79,17 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 16 << 20;
 /// Segments on disk past which shards that pin the oldest are made to snapshot, by default.
 pub const SEGMENTS_MAX_DEFAULT: usize = 8;
+/// Segments kept for reuse when they are no longer needed; more are deleted. One is the reserve.
+pub const SEGMENTS_FREE_MAX: usize = 2;
+/// Bytes of a new segment that are filled with zeros between two batches.
+pub const SEGMENT_FILL_BYTES: usize = 1 << 20;
+/// The part of the log's memory that leaders leave to followers: one in so many.
+pub const LOG_FOLLOWER_PART: u64 = 8;
+/// The part of its share of the log at which a shard snapshots: one in so many.
+pub const LOG_SNAPSHOT_PART: u64 = 3;
+/// The part of a segment that a quiet shard's entries may take and still be written again, to
+/// free the oldest segment, instead of waiting for a snapshot: one in so many.
+pub const LOG_REPLACE_PART: u64 = 16;
 /// Bytes of entries since the last purge that a node keeps in memory, over all shards, by default.
 pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
 
@@ -89,8 +100,21 @@ pub const CHUNK_BYTES: usize = 96 << 10;
 pub const SNAPSHOT_PACE_BYTES: usize = 1 << 20;
 /// Length of such a pause: at most 200 MiB/s are taken from the log.
 pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of sled's own cache, for each snapshot that is being written or read.
+pub const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// Bytes that are copied at once when a snapshot is opened or sealed.
+pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
 pub const SNAPSHOTS_KEPT: usize = 2;
+
+/// How long a node may take to answer a step of founding a cluster.
+pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes on their way in one direction of a simulated connection.
+pub const SIM_PIPE_BYTES: usize = 256 << 10;
+/// Longest piece in which they arrive.
+pub const SIM_SEGMENT_BYTES: usize = 16 << 10;
+/// Most simulated connections that wait to be accepted.
+pub const SIM_BACKLOG_MAX: usize = 256;
 
 /// Longest time that a request may ask for.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(30);

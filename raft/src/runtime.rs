@@ -34,3 +34,12 @@ where
 {
     Runtime::spawn(future)
 }
+
+/// Returns the generator of the task that calls.
+///
+/// # Panics
+///
+/// Outside of a task that has a seed.
+pub fn random() -> impl rand::Rng {
+    Runtime::thread_rng()
+}

@@ -158,7 +158,6 @@ impl ReplicaId {
     }
 
     /// Returns the node that the replica lives on.
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
     pub const fn node(self) -> NodeId {
         NodeId((self.0 >> 32) as u32)
     }

@@ -21,6 +21,8 @@ pub use sim::SimDisk;
 
 /// A tree of files.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
+    /// Whether calls take real time, so that the log's writer belongs on a thread of its own.
+    fn is_real(&self) -> bool;
     /// Creates an empty file for reading and writing. Fails if it exists.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading and writing.

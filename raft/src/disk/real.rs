@@ -17,6 +17,10 @@ const SECTOR_BYTES_MIN: usize = 512;
 pub struct RealDisk;
 
 impl Disk for RealDisk {
+    fn is_real(&self) -> bool {
+        true
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         Ok(Box::new(RealFile(file)))

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub mod sim;
 pub mod tcp;
 
-// pub use sim::SimNet;
-// pub use tcp::TcpNet;
+pub use sim::SimNet;
+pub use tcp::TcpNet;
 
 /// Where a node listens for its peers: `host:port`, resolved anew at each connect.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

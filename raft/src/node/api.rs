@@ -4,6 +4,7 @@
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
+pub use crate::shard::Role;
 use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
@@ -37,6 +38,8 @@ pub enum Answer {
     Read(ReadAnswer),
     /// Of a write.
     Write(WriteAnswer),
+    /// Of the founding of a cluster: the shard owns its slots.
+    Owned,
 }
 
 /// Where an answer comes from. All of it is read under the lock that the answer was read under.
@@ -113,8 +116,6 @@ pub enum WriteResult {
         /// The key's revision, if there is such a key.
         current: Option<Revision>,
     },
-    /// The shard owns its slots: the answer to the founding of a cluster.
-    Owned,
 }
 
 /// Why a request has no answer.
@@ -318,21 +319,6 @@ pub struct ShardStatus {
     pub bytes: u64,
     /// Milliseconds since a majority last confirmed the leader, where the replica here leads.
     pub confirmed_ms_ago: Option<u64>,
-}
-
-/// What a replica is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It proposes.
-    Leader,
-    /// It follows, and votes.
-    Follower,
-    /// It asks for votes.
-    Candidate,
-    /// It follows, and does not vote.
-    Learner,
-    /// It stopped.
-    Halted,
 }
 
 /// The hash of a replica's content stream, at one point of the log.

@@ -10,6 +10,7 @@
 //!                            | 2 write answer  facts | result
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
+//!                            | 5 owned
 //!   facts     shard u32 | node u32 | option leader u64 | term u64 | replica u64 | applied u64
 //!             | log time u64 | map epoch u64
 //! ```
@@ -44,6 +45,7 @@ const READ_ANSWER: u8 = 1;
 const WRITE_ANSWER: u8 = 2;
 const REFUSAL: u8 = 3;
 const DOUBT: u8 = 4;
+const OWNED: u8 = 5;
 
 /// What a node says of a request that was forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +103,7 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
     out.put_u8(VERSION);
     match verdict {
         Verdict::NotHere => out.put_u8(NOT_HERE),
+        Verdict::Answered(Answer::Owned) => out.put_u8(OWNED),
         Verdict::Answered(Answer::Read(answer)) => {
             out.put_u8(READ_ANSWER);
             put_facts(&mut out, &answer.facts);
@@ -134,6 +137,7 @@ pub(super) fn decode_verdict(mut input: Bytes) -> Result<Verdict, DecodeError> {
     get_version(&mut input, VERSION)?;
     let verdict = match input.try_get_u8()? {
         NOT_HERE => Verdict::NotHere,
+        OWNED => Verdict::Answered(Answer::Owned),
         READ_ANSWER => Verdict::Answered(Answer::Read(get_read_answer(&mut input)?)),
         WRITE_ANSWER => {
             let facts = get_facts(&mut input)?;
@@ -230,7 +234,6 @@ fn put_result(out: &mut BytesMut, result: &WriteResult) {
             out.put_u8(3);
             put_option(out, current.map(|revision| revision.0));
         }
-        WriteResult::Owned => out.put_u8(4),
     }
 }
 
@@ -246,7 +249,6 @@ fn get_result(input: &mut Bytes) -> Result<WriteResult, DecodeError> {
             revision: Revision(input.try_get_u64()?),
         },
         3 => WriteResult::ConditionFailed { current: get_option(input)?.map(Revision) },
-        4 => WriteResult::Owned,
         tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
     })
 }
@@ -423,14 +425,11 @@ mod tests {
             WriteResult::Deleted { existed: true, revision: Revision(6) },
             WriteResult::ConditionFailed { current: None },
             WriteResult::ConditionFailed { current: Some(Revision(7)) },
-            WriteResult::Owned,
         ];
         let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
-        let founds = [
-            None,
-            Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) }),
-        ];
-        let mut all = vec![Verdict::NotHere];
+        let founds =
+            [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
+        let mut all = vec![Verdict::NotHere, Verdict::Answered(Answer::Owned)];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
         all.extend(results.map(|result| {

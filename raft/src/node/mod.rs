@@ -1,25 +1,46 @@
 //! All that a node does: it owns the directory, the log, the shards and the connections to its
 //! peers, and finds the way of each request: key to slot to shard to here or elsewhere.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::disk::Disk;
 use crate::net::{Address, Net};
+use crate::runtime::Task;
+use crate::shard::Shard;
+use crate::shard::log_time::Samples;
 use crate::snapshot::Snapshots;
-use crate::words::{Key, ShardId};
+use crate::transport::Transport;
+use crate::words::{GroupId, Key, NodeId, ShardId};
 
 pub mod api;
+mod bootstrap;
+mod directory;
+mod dispatch;
+mod forward;
+pub mod identity;
+pub mod memory;
+mod metrics;
+mod record;
+mod router;
+mod running;
+mod status;
 
-use api::{
-    Consistency, InitAnswer, InitError, InitRequest, ReadAnswer, RequestError, ShardHash, Status,
-    WriteAnswer,
+use self::api::{
+    Answer, Consistency, InitAnswer, InitError, InitRequest, Operation, ReadAnswer, RequestError,
+    ShardHash, WriteAnswer,
 };
+use self::directory::Directory;
+use self::running::WriterTask;
 
 /// What a node is told at its start. Membership is not among it: that lives in replicated state.
 #[derive(Clone, Debug)]
@@ -71,7 +92,23 @@ pub struct Seams {
 /// A running node. Cheap to clone; all clones are one node.
 #[derive(Clone, Debug)]
 pub struct Node {
-    _stub: (),
+    inner: Arc<Inner>,
+}
+
+/// The one shard until there are many.
+const SHARD: ShardId = ShardId(1);
+
+struct Inner {
+    config: NodeConfig,
+    seams: Seams,
+    directory: Arc<Directory>,
+    transport: OnceLock<Transport>,
+    shards: RwLock<BTreeMap<ShardId, Shard>>,
+    samples: Arc<Mutex<Samples>>,
+    stopping: AtomicBool,
+    failed: watch::Sender<Option<String>>,
+    tasks: Mutex<Vec<Task<()>>>,
+    writer: Mutex<Option<WriterTask>>,
 }
 
 /// Why a node did not start. Nothing was changed on disk unless the text says so.
@@ -80,71 +117,115 @@ pub struct Node {
 pub struct StartError(pub String);
 
 impl Node {
-    /// Opens the data directory and starts to serve peers.
+    /// Stores a value or removes a key.
     ///
-    /// Call it inside [`crate::runtime::with_seed`].
-    pub async fn start(_config: NodeConfig, _seams: Seams) -> Result<Self, StartError> {
-        unimplemented!()
-    }
-
-    /// Carries out a command on one key, a put or a delete.
+    /// # Panics
+    ///
+    /// If the command is of another kind: clients do not move slots.
     pub async fn write(
         &self,
-        _command: Command,
-        _deadline: Instant,
+        command: Command,
+        deadline: Instant,
     ) -> Result<WriteAnswer, RequestError> {
-        unimplemented!()
+        assert!(command.key().is_some(), "a client's command concerns a key");
+        match self.inner.serve(Operation::Write(command), deadline).await? {
+            Answer::Write(answer) => Ok(answer),
+            Answer::Read(_) | Answer::Owned => unreachable!("a write is answered as a write"),
+        }
     }
 
     /// Reads `key`.
     pub async fn get(
         &self,
-        _key: Key,
-        _consistency: Consistency,
-        _deadline: Instant,
+        key: Key,
+        consistency: Consistency,
+        deadline: Instant,
     ) -> Result<ReadAnswer, RequestError> {
-        unimplemented!()
+        match self.inner.serve(Operation::Read { key, consistency }, deadline).await? {
+            Answer::Read(answer) => Ok(answer),
+            Answer::Write(_) | Answer::Owned => unreachable!("a read is answered as a read"),
+        }
     }
 
     /// Founds a cluster of the listed nodes, of which this is one, or goes on with an earlier call.
     pub async fn init(
         &self,
-        _request: InitRequest,
-        _deadline: Instant,
+        request: InitRequest,
+        deadline: Instant,
     ) -> Result<InitAnswer, InitError> {
-        unimplemented!()
-    }
-
-    /// Returns what this node knows, without asking anyone.
-    pub fn status(&self) -> Status {
-        unimplemented!()
-    }
-
-    /// Returns why this node should not be sent requests, or `None` if it may.
-    pub fn unready(&self) -> Option<String> {
-        unimplemented!()
+        self.inner.init(request, deadline).await
     }
 
     /// Returns the hash of the state of the replica here, if there is one.
-    pub async fn hash(&self, _shard: ShardId) -> Option<ShardHash> {
-        unimplemented!()
-    }
-
-    /// Returns the metrics in Prometheus' text format.
-    pub fn metrics(&self) -> String {
-        unimplemented!()
+    pub async fn hash(&self, shard: ShardId) -> Option<ShardHash> {
+        let content = self.inner.shard(shard)?.content().clone();
+        let thread = self.inner.seams.snapshots.thread();
+        let hashed = thread.run(move || {
+            let applied = content.position;
+            Ok::<_, std::io::Error>(ShardHash { shard, applied, hash: content.state.hash() })
+        });
+        hashed.await.ok()
     }
 
     /// Resolves, with the reason, when the node found that it must not go on: its disk failed, or
     /// its peers know that its directory is not what it was.
     pub async fn failed(&self) -> String {
-        unimplemented!()
+        let mut failed = self.inner.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_closed) => std::future::pending().await,
+        }
+    }
+}
+
+impl Inner {
+    fn me(&self) -> NodeId {
+        self.directory.member().map(|member| member.node).unwrap_or_default()
     }
 
-    /// Hands leadership over and stops, by `deadline` at the latest. Requests in progress are
-    /// answered first; new ones are refused.
-    pub async fn shutdown(&self, _deadline: Instant) {
-        unimplemented!()
+    fn transport(&self) -> &Transport {
+        self.transport.get().expect("the transport starts with the node")
+    }
+
+    fn shard(&self, shard: ShardId) -> Option<Shard> {
+        self.shards.read().unwrap_or_else(PoisonError::into_inner).get(&shard).cloned()
+    }
+
+    fn shard_of(&self, group: GroupId) -> Option<Shard> {
+        self.shard(group.shard).filter(|shard| shard.group() == group)
+    }
+
+    fn shards(&self) -> Vec<Shard> {
+        self.shards.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn samples(&self) -> MutexGuard<'_, Samples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the node must not go on. The first reason stays.
+    fn fail(&self, why: String) {
+        tracing::error!(why, "this node must stop");
+        self.failed.send_if_modified(|failed| {
+            let first = failed.is_none();
+            failed.get_or_insert(why);
+            first
+        });
+    }
+
+    /// Ends `task` when the node stops.
+    fn own(&self, task: Task<()>) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.me())
     }
 }
 

@@ -21,14 +21,13 @@ use super::api::{
 use super::forward::{self, Verdict};
 use super::{Inner, SHARD};
 use crate::command::{Command, CommandResult, codec};
-use crate::limits;
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
 use crate::shard::propose::{Done, Overload};
 use crate::transport::frame::Kind;
 use crate::transport::link::NoAnswer;
 use crate::wal::Full;
-use crate::words::{Key, LogTime, NodeId, ReplicaId, TtlMs};
+use crate::words::{Key, LogTime, ReplicaId, TtlMs};
 
 /// Longest pause before a request looks for a leader again. A change of leadership ends it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -69,7 +68,9 @@ impl Inner {
             let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(Refusal::NoCluster))?;
             let leader = shard.leadership().leader;
             let attempt = match leader {
-                Some(leader) if leader == shard.me() => self.here(&shard, &operation, deadline).await,
+                Some(leader) if leader == shard.me() => {
+                    self.here(&shard, &operation, deadline).await
+                }
                 Some(leader) => self.elsewhere(&shard, leader, &operation, deadline).await,
                 None => Err(Miss::Retry),
             };
@@ -112,9 +113,7 @@ impl Inner {
             Operation::Read { key, consistency } => {
                 self.read(shard, key, *consistency, deadline).await.map(Answer::Read)
             }
-            Operation::Write(command) => {
-                self.write(shard, command.clone(), deadline).await.map(Answer::Write)
-            }
+            Operation::Write(command) => self.write(shard, command.clone(), deadline).await,
         }
     }
 
@@ -137,11 +136,8 @@ impl Inner {
             map_epoch: lookup.epoch,
             ..self.facts(shard)
         };
-        let found = lookup.found.map(|(value, revision, expires_in)| Found {
-            value,
-            revision,
-            expires_in,
-        });
+        let found =
+            lookup.found.map(|(value, revision, expires_in)| Found { value, revision, expires_in });
         Ok(ReadAnswer { facts, consistency, found })
     }
 
@@ -150,7 +146,7 @@ impl Inner {
         shard: &Shard,
         command: Command,
         deadline: Instant,
-    ) -> Result<WriteAnswer, Miss> {
+    ) -> Result<Answer, Miss> {
         let started = Instant::now();
         let id = shard.group().shard;
         let room = self.admit(shard, &command)?;
@@ -171,9 +167,10 @@ impl Inner {
     }
 
     /// Turns the reply of the state into an answer. A shard that owns no slots yet refuses.
-    fn written(&self, shard: &Shard, done: &Done) -> Result<WriteAnswer, Miss> {
+    fn written(&self, shard: &Shard, done: &Done) -> Result<Answer, Miss> {
         let reply = &done.reply;
-        let expires_in = |deadline: LogTime| TtlMs(deadline.0.saturating_sub(reply.log_time.0).max(1));
+        let expires_in =
+            |deadline: LogTime| TtlMs(deadline.0.saturating_sub(reply.log_time.0).max(1));
         let result = match &reply.result {
             CommandResult::Stored { created, deadline } => WriteResult::Stored {
                 created: *created,
@@ -186,7 +183,7 @@ impl Inner {
             CommandResult::ConditionFailed { current } => {
                 WriteResult::ConditionFailed { current: *current }
             }
-            CommandResult::Owned { .. } => WriteResult::Owned,
+            CommandResult::Owned { .. } => return Ok(Answer::Owned),
             CommandResult::WrongShard { .. } => {
                 return Err(Refusal::Founding { shard: shard.group().shard }.into());
             }
@@ -200,7 +197,7 @@ impl Inner {
             map_epoch,
             ..self.facts(shard)
         };
-        Ok(WriteAnswer { facts, result })
+        Ok(Answer::Write(WriteAnswer { facts, result }))
     }
 
     async fn elsewhere(
@@ -213,7 +210,7 @@ impl Inner {
         let started = Instant::now();
         let node = leader.node();
         let left = deadline.saturating_duration_since(started);
-        let Some(peer) = self.transport.peer(node) else { return Err(Miss::Retry) };
+        let Some(peer) = self.transport().peer(node) else { return Err(Miss::Retry) };
         let body = forward::encode_request(operation, left);
         let Ok(waiting) = peer.request(Kind::Forward, shard.group(), body) else {
             return Err(Miss::Retry);
@@ -247,12 +244,13 @@ impl Inner {
             (self.config.settings.memory_bytes_max, command)
         {
             let content = shard.content();
-            if bound_bytes < content.state.bytes_with(key, value) {
+            let (now, then) = (content.state.bytes(), content.state.bytes_with(key, value));
+            if bound_bytes < then && now < then {
                 return Err(Refusal::MemoryFull { shard: shard.group().shard, bound_bytes });
             }
         }
         let bytes = codec::command_bytes(command) as u64;
-        self.wal.admit(bytes).map_err(|full| match full {
+        self.directory.wal().admit(bytes).map_err(|full| match full {
             Full::Log => Refusal::LogFull { node },
             Full::Disk => Refusal::DiskFull { node },
         })

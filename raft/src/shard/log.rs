@@ -7,15 +7,13 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 
-use openraft::entry::EntryPayload;
+use bytes::Bytes;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
-use super::rpc::{get_membership, put_membership};
-use super::types::{
-    EncodedEntry, RaftEntry, RaftLogId, RaftVote, Types, log_id, position, raft_vote, vote,
-};
+use super::rpc::{PayloadKind, join_entry, split_entry};
+use super::types::{RaftEntry, RaftLogId, RaftVote, Types, log_id, position, raft_vote, vote};
 use crate::limits;
 use crate::wal::{GroupLog, LogEntry, Payload};
 
@@ -41,8 +39,12 @@ impl RaftLogReader<Types> for RaftLog {
         self.0.entries(first..end).into_iter().map(to_raft).collect()
     }
 
-    async fn limited_get_log_entries(&mut self, first: u64, end: u64) -> io::Result<Vec<RaftEntry>> {
-        let entries = self.0.entries_limited(first..end, limits::APPEND_BYTES_MAX);
+    async fn limited_get_log_entries(
+        &mut self,
+        first: u64,
+        end: u64,
+    ) -> io::Result<Vec<RaftEntry>> {
+        let entries = self.0.entries_limited(first..end, limits::APPEND_BYTES_MAX as u64);
         entries.into_iter().map(to_raft).collect()
     }
 
@@ -69,13 +71,12 @@ impl RaftLogStorage<Types> for RaftLog {
     /// Returns once the vote is on disk (invariant 1).
     async fn save_vote(&mut self, new: &RaftVote) -> io::Result<()> {
         let (done, synced) = oneshot::channel();
-        self.0.save_vote(vote(new), signal(done)).await;
+        self.0.save_vote(vote(new), signal(done)).await?;
         synced.await.map_err(|_closed| io::Error::other("the log was closed under a vote"))
     }
 
     async fn save_committed(&mut self, committed: Option<RaftLogId>) -> io::Result<()> {
-        self.0.save_committed(committed.as_ref().map(position)).await;
-        Ok(())
+        Ok(self.0.save_committed(committed.as_ref().map(position)).await?)
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<RaftLogId>> {
@@ -87,41 +88,39 @@ impl RaftLogStorage<Types> for RaftLog {
         I: IntoIterator<Item = RaftEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let entries = entries.into_iter().map(from_raft).collect();
-        self.0.append(entries, Box::new(move || flushed.io_completed(Ok(())))).await;
-        Ok(())
+        let entries = entries.into_iter().map(|entry| from_raft(&entry)).collect();
+        Ok(self.0.append(entries, Box::new(move || flushed.io_completed(Ok(())))).await?)
     }
 
     async fn truncate_after(&mut self, last: Option<RaftLogId>) -> io::Result<()> {
-        self.0.truncate_after(last.map(|id| id.index)).await;
-        Ok(())
+        Ok(self.0.truncate_after(last.map(|id| id.index)).await?)
     }
 
     async fn purge(&mut self, upto: RaftLogId) -> io::Result<()> {
-        self.0.purge(position(&upto)).await;
-        Ok(())
+        Ok(self.0.purge(position(&upto)).await?)
     }
 }
 
 /// Returns a callback that ends a wait. The waiter may have gone; then nobody needs to know.
 fn signal(done: oneshot::Sender<()>) -> crate::wal::Done {
-    Box::new(move || drop(done.send(())))
+    Box::new(move || done.send(()).unwrap_or(()))
 }
 
-fn from_raft(entry: RaftEntry) -> LogEntry {
-    let payload = match entry.payload {
-        EntryPayload::Blank => Payload::Blank,
-        EntryPayload::Normal(EncodedEntry(bytes)) => Payload::Normal(bytes),
-        EntryPayload::Membership(membership) => Payload::Membership(put_membership(&membership)),
+fn from_raft(entry: &RaftEntry) -> LogEntry {
+    let (position, kind, bytes) = split_entry(entry);
+    let payload = match kind {
+        PayloadKind::Blank => Payload::Blank,
+        PayloadKind::Commands => Payload::Normal(bytes),
+        PayloadKind::Membership => Payload::Membership(bytes),
     };
-    LogEntry { position: position(&entry.log_id), payload }
+    LogEntry { position, payload }
 }
 
 fn to_raft(entry: LogEntry) -> io::Result<RaftEntry> {
-    let payload = match entry.payload {
-        Payload::Blank => EntryPayload::Blank,
-        Payload::Normal(bytes) => EntryPayload::Normal(EncodedEntry(bytes)),
-        Payload::Membership(bytes) => EntryPayload::Membership(get_membership(&bytes)?),
+    let (kind, bytes) = match entry.payload {
+        Payload::Blank => (PayloadKind::Blank, Bytes::new()),
+        Payload::Normal(bytes) => (PayloadKind::Commands, bytes),
+        Payload::Membership(bytes) => (PayloadKind::Membership, bytes),
     };
-    Ok(RaftEntry { log_id: log_id(entry.position), payload })
+    join_entry(entry.position, kind, bytes).map_err(io::Error::other)
 }

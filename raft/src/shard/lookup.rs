@@ -8,6 +8,7 @@ use super::outcome::Lost;
 use super::propose::{Done, Overload};
 use super::read::Unconfirmed;
 use crate::command::Command;
+use crate::wal::Room;
 use crate::words::{Epoch, Key, LogTime, Revision, TtlMs, Value};
 
 /// Why a shard did not carry out a command.
@@ -57,10 +58,15 @@ pub struct Lookup {
 }
 
 impl Shard {
-    /// Proposes a command and waits for its reply.
-    pub async fn write(&self, command: Command, deadline: Instant) -> Result<Done, WriteFailure> {
+    /// Proposes a command that the log has room for, and waits for its reply.
+    pub async fn write(
+        &self,
+        command: Command,
+        room: Room,
+        deadline: Instant,
+    ) -> Result<Done, WriteFailure> {
         let submitted =
-            self.inner.proposer.submit(command).map_err(WriteFailure::Overloaded)?;
+            self.inner.proposer.submit(command, room).map_err(WriteFailure::Overloaded)?;
         let reply = match tokio::time::timeout_at(deadline, submitted.reply).await {
             Ok(reply) => reply,
             Err(_elapsed) if submitted.ticket.take() => return Err(WriteFailure::Withdrawn),

@@ -14,7 +14,8 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, StoredMembership};
 use tokio::sync::watch;
 
-use super::snapshots::{ShardSnapshots, SnapshotData};
+use super::snapshot_data::SnapshotData;
+use super::snapshots::ShardSnapshots;
 use super::time::ShardTime;
 use super::types::{EncodedEntry, RaftLogId, Replies, Types, log_id, position};
 use crate::command::{Reply, codec};

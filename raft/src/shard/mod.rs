@@ -18,16 +18,17 @@
 //!   [`snapshots`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
 use openraft::metrics::RaftMetrics;
-use openraft::{Config, Raft, ServerState, SnapshotPolicy};
+use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
+pub mod counts;
 pub mod handover;
 pub mod log;
 pub mod log_time;
@@ -37,6 +38,7 @@ pub mod network;
 pub mod outcome;
 pub mod propose;
 pub mod read;
+pub mod receive;
 pub mod rpc;
 pub mod snapshot_data;
 pub mod snapshots;
@@ -45,11 +47,13 @@ pub mod ticks;
 pub mod time;
 pub mod types;
 
+use self::counts::{Counting, Counts};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
 use self::network::Network;
 use self::propose::Proposer;
 use self::read::Reads;
+use self::receive::Receiving;
 use self::snapshots::ShardSnapshots;
 use self::time::ShardTime;
 use self::types::Types;
@@ -99,7 +103,6 @@ pub struct Shard {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     group: GroupId,
     me: ReplicaId,
@@ -111,8 +114,31 @@ struct Inner {
     proposer: Proposer,
     reads: Reads,
     time: Arc<ShardTime>,
+    receiving: Receiving,
+    counts: Arc<Counting>,
     timers: Timers,
     tasks: Mutex<Vec<Task<()>>>,
+}
+
+/// What a replica is in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It proposes.
+    Leader,
+    /// It follows, and votes.
+    Follower,
+    /// It asks for votes.
+    Candidate,
+    /// It follows, and does not vote.
+    Learner,
+    /// It stopped.
+    Halted,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shard({} as {})", self.group, self.me)
+    }
 }
 
 /// Why a shard does not run.
@@ -147,14 +173,20 @@ impl Shard {
     pub async fn open(parts: Parts) -> Result<Self, ShardError> {
         let Parts { group, me, timers, log, snapshots, content, network, time, pressure } = parts;
         let replica = Arc::new(Replica::new(group, content));
-        let machine =
-            Machine { replica: Arc::clone(&replica), snapshots: snapshots.clone(), time: Arc::clone(&time) };
+        let machine = Machine {
+            replica: Arc::clone(&replica),
+            snapshots: snapshots.clone(),
+            time: Arc::clone(&time),
+        };
         let config = Arc::new(config(timers)?);
         let raft = Raft::new(me.0, config, network, RaftLog(log.clone()), machine)
             .await
             .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
-        let (proposer, propose_loop) = propose::queue(raft.clone(), Arc::clone(&time));
-        let (reads, read_loop) = read::queue(raft.clone(), timers.election_max);
+        let counts = Arc::new(Counting::default());
+        let (proposer, propose_loop) =
+            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
+        let (reads, read_loop) =
+            read::queue(raft.clone(), timers.election_max, Arc::clone(&counts));
         let shard = Self {
             inner: Arc::new(Inner {
                 group,
@@ -167,6 +199,8 @@ impl Shard {
                 proposer,
                 reads,
                 time,
+                receiving: Receiving::default(),
+                counts,
                 timers,
                 tasks: Mutex::default(),
             }),
@@ -174,6 +208,7 @@ impl Shard {
         shard.own(runtime::spawn(propose_loop.run()));
         shard.own(runtime::spawn(read_loop.run()));
         shard.own(runtime::spawn(ticks::run(shard.clone())));
+        shard.own(runtime::spawn(counts::leader_changes(shard.clone())));
         shard.own(runtime::spawn(space::run(shard.clone(), pressure)));
         Ok(shard)
     }
@@ -226,6 +261,33 @@ impl Shard {
             leader: metrics.current_leader.map(ReplicaId),
             term: types::vote(&metrics.vote).term,
         }
+    }
+
+    /// Returns what the replica is in its group.
+    pub fn role(&self) -> Role {
+        if self.halted().is_some() {
+            return Role::Halted;
+        }
+        match self.leadership().state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Follower => Role::Follower,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Learner => Role::Learner,
+            ServerState::Shutdown => Role::Halted,
+        }
+    }
+
+    /// Returns what the shard has counted since the node started.
+    pub fn counts(&self) -> Counts {
+        self.inner.counts.read()
+    }
+
+    /// Returns the milliseconds since a majority last confirmed that this replica leads, if it does.
+    pub fn confirmed_ms_ago(&self) -> Option<u64> {
+        let metrics = self.inner.metrics.borrow_watched();
+        let confirmed =
+            metrics.last_quorum_acked.filter(|_| metrics.state == ServerState::Leader)?;
+        Some(u64::try_from(confirmed.into_inner().elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Returns whether the replica here leads, as far as it knows.

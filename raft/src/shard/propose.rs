@@ -20,12 +20,14 @@ use openraft::raft::ClientWriteResult;
 use openraft::{Raft, ServerState};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::counts::Counting;
 use super::machine::Machine;
 use super::outcome::{self, Lost};
 use super::time::ShardTime;
 use super::types::{EncodedEntry, OnComplete, Types, position};
 use crate::command::{Command, Entry, Reply, codec};
 use crate::limits;
+use crate::wal::Room;
 use crate::words::{LogTime, Term};
 
 /// Decides who owns a queued command: its client, who may still withdraw it, or the log.
@@ -54,6 +56,8 @@ struct Proposal {
     command: Command,
     bytes: usize,
     ticket: Ticket,
+    /// Held until the fate of the command is known.
+    room: Room,
     reply: oneshot::Sender<Result<Done, Lost>>,
 }
 
@@ -91,21 +95,26 @@ pub struct ProposeLoop {
     queue: mpsc::Receiver<Proposal>,
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
+    counts: Arc<Counting>,
     /// A command that did not fit into the last entry.
     left_over: Option<Proposal>,
 }
 
 /// Returns the two ends of a queue into `raft`.
-pub fn queue(raft: Raft<Types, Machine>, time: Arc<ShardTime>) -> (Proposer, ProposeLoop) {
+pub fn queue(
+    raft: Raft<Types, Machine>,
+    time: Arc<ShardTime>,
+    counts: Arc<Counting>,
+) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
     let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let proposer = Proposer { queue: sender, bytes: Arc::clone(&bytes), tick: Arc::clone(&tick) };
-    (proposer, ProposeLoop { raft, time, queue, bytes, tick, left_over: None })
+    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, left_over: None })
 }
 
 impl Proposer {
-    /// Queues a command, unless a bound is met.
-    pub fn submit(&self, command: Command) -> Result<Submitted, Overload> {
+    /// Queues a command that the log has room for, unless a bound is met.
+    pub fn submit(&self, command: Command, room: Room) -> Result<Submitted, Overload> {
         let bytes = codec::command_bytes(&command);
         let queued_bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if limits::PROPOSALS_INFLIGHT_BYTES_MAX < queued_bytes + bytes {
@@ -114,7 +123,8 @@ impl Proposer {
         }
         let (sender, reply) = oneshot::channel();
         let ticket = Ticket::default();
-        let proposal = Proposal { command, bytes, ticket: ticket.clone(), reply: sender };
+        let ticket_here = ticket.clone();
+        let proposal = Proposal { command, bytes, ticket: ticket_here, room, reply: sender };
         if self.queue.try_send(proposal).is_err() {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Overload::Count);
@@ -182,12 +192,15 @@ impl ProposeLoop {
     async fn propose(&self, stamp: LogTime, batch: Vec<Proposal>) {
         let mut commands = Vec::with_capacity(batch.len());
         let mut replies = Vec::with_capacity(batch.len());
+        let mut rooms = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         for proposal in batch {
             bytes += proposal.bytes;
             commands.push(proposal.command);
             replies.push(proposal.reply);
+            rooms.push(proposal.room);
         }
+        self.counts.proposed(commands.len());
         let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         let (done, finished) = oneshot::channel::<()>();
         let queued_bytes = Arc::clone(&self.bytes);
@@ -208,6 +221,7 @@ impl ProposeLoop {
         }
         // Closed, never sent: by the responder, or with it where the replica stopped.
         drop(finished.await);
+        drop(rooms);
     }
 
     /// Returns the time for the next entry, if this replica leads and knows the time.
@@ -232,10 +246,7 @@ impl ProposeLoop {
 }
 
 /// Gives each command its own reply, or all of them the same bad news.
-fn answer(
-    clients: Vec<oneshot::Sender<Result<Done, Lost>>>,
-    result: ClientWriteResult<Types>,
-) {
+fn answer(clients: Vec<oneshot::Sender<Result<Done, Lost>>>, result: ClientWriteResult<Types>) {
     match result {
         Ok(response) => {
             let term = position(&response.log_id).term;

@@ -3,11 +3,13 @@
 //! A read may join only a round whose frames leave after it arrived. So the loop takes whatever
 //! has gathered, then starts the round: what arrives meanwhile waits for the next one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Raft, ReadPolicy};
 use tokio::sync::{mpsc, oneshot};
 
+use super::counts::Counting;
 use super::machine::Machine;
 use super::types::Types;
 use crate::limits;
@@ -37,12 +39,17 @@ pub struct ReadLoop {
     raft: Raft<Types, Machine>,
     queue: mpsc::Receiver<Waiter>,
     round_timeout: Duration,
+    counts: Arc<Counting>,
 }
 
 /// Returns the two ends. A round that takes longer than `round_timeout` has failed.
-pub fn queue(raft: Raft<Types, Machine>, round_timeout: Duration) -> (Reads, ReadLoop) {
+pub fn queue(
+    raft: Raft<Types, Machine>,
+    round_timeout: Duration,
+    counts: Arc<Counting>,
+) -> (Reads, ReadLoop) {
     let (sender, queue) = mpsc::channel(limits::READS_WAITING_MAX);
-    (Reads { queue: sender }, ReadLoop { raft, queue, round_timeout })
+    (Reads { queue: sender }, ReadLoop { raft, queue, round_timeout, counts })
 }
 
 impl Reads {
@@ -63,10 +70,11 @@ impl ReadLoop {
         let mut waiters = Vec::new();
         while 0 < self.queue.recv_many(&mut waiters, limits::READS_WAITING_MAX).await {
             waiters.retain(|waiter| !waiter.is_closed());
+            self.counts.confirming(waiters.len());
             let confirmed = self.round().await;
             for waiter in waiters.drain(..) {
                 // The reader may have given up.
-                drop(waiter.send(confirmed));
+                waiter.send(confirmed).ok();
             }
         }
     }
@@ -75,19 +83,16 @@ impl ReadLoop {
     /// is applied.
     async fn round(&self) -> Result<(), Unconfirmed> {
         let round = async {
-            let linearizer = self
-                .raft
-                .get_read_linearizer(ReadPolicy::ReadIndex)
-                .await
-                .map_err(|error| match error.into_api_error() {
-                    Some(_) => Unconfirmed::NotLeader,
-                    None => Unconfirmed::Halted,
+            let linearizer =
+                self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| {
+                    match error.into_api_error() {
+                        Some(_) => Unconfirmed::NotLeader,
+                        None => Unconfirmed::Halted,
+                    }
                 })?;
             linearizer.await_ready(&self.raft).await.map_err(|_fatal| Unconfirmed::Halted)?;
             Ok(())
         };
-        tokio::time::timeout(self.round_timeout, round)
-            .await
-            .unwrap_or(Err(Unconfirmed::NotLeader))
+        tokio::time::timeout(self.round_timeout, round).await.unwrap_or(Err(Unconfirmed::NotLeader))
     }
 }

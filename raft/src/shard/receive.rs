@@ -4,8 +4,6 @@
 //! What a leader snapshots is committed, so publishing it is safe whatever becomes of the leader;
 //! the vote decides only whether it is installed now.
 
-use std::io;
-
 use bytes::Bytes;
 use openraft::raft::SnapshotResponse;
 use openraft::storage::Snapshot;
@@ -17,9 +15,8 @@ use super::rpc::messages::{
 };
 use super::rpc::snapshot_meta;
 use super::types::{RaftVote, raft_vote};
-use crate::snapshot::{Manifest, SnapshotError, SnapshotWriter, Tally};
+use crate::snapshot::{Manifest, SnapshotWriter, Tally};
 use crate::transport::frame::{Kind, Reason, Refused};
-use crate::words::Vote;
 
 /// The transfer that a replica is taking, if any. A new one takes the place of one that stalled.
 #[derive(Debug, Default)]
@@ -63,7 +60,7 @@ impl Shard {
         let has = Some(position) <= self.content().position;
         let writer = match has {
             true => None,
-            false => Some(self.snapshots().begin(position).await.map_err(refused)?),
+            false => Some(self.snapshots().begin(position).await.map_err(|error| refused(&error))?),
         };
         tracing::info!(group = %self.group(), %position, skipped = has, "a snapshot is coming");
         let SnapshotBegin { transfer: id, vote, manifest } = begin;
@@ -80,27 +77,33 @@ impl Shard {
         }
         transfer.tally.add(&chunk.bytes);
         let Some(writer) = transfer.writer.take() else { return Ok(()) };
-        let writer = self.snapshots().append(writer, chunk.bytes).await.map_err(refused)?;
+        let writer =
+            self.snapshots().append(writer, chunk.bytes).await.map_err(|error| refused(&error))?;
         transfer.writer = Some(writer);
         Ok(())
     }
 
-    async fn finish(&self, finish: SnapshotFinish) -> Result<SnapshotResponse<super::types::Types>, Refused> {
+    async fn finish(
+        &self,
+        finish: SnapshotFinish,
+    ) -> Result<SnapshotResponse<super::types::Types>, Refused> {
         let mut slot = self.inner.receiving.transfer.lock().await;
         current(&mut slot, finish.transfer)?;
         let Some(transfer) = slot.take() else { return Err(unknown()) };
         let Transfer { vote, manifest, tally, writer, .. } = transfer;
         let Some(writer) = writer else {
-            let vote = self.log().state().vote.unwrap_or(Vote::default());
+            let vote = self.log().state().vote.unwrap_or_default();
             return Ok(SnapshotResponse { vote: raft_vote(vote) });
         };
-        if tally.manifest(manifest.group, manifest.position, manifest.membership.clone()) != manifest
+        if tally.manifest(manifest.group, manifest.position, manifest.membership.clone())
+            != manifest
         {
             let text = "the chunks do not add up to what the manifest says";
             return Err(Refused::new(Reason::Malformed, text));
         }
         let meta = snapshot_meta(&manifest)?;
-        let data = self.snapshots().finish(writer, manifest).await.map_err(refused_snapshot)?;
+        let data =
+            self.snapshots().finish(writer, manifest).await.map_err(|error| refused(&error))?;
         let installed = self.raft().install_full_snapshot(vote, Snapshot { meta, snapshot: data });
         installed.await.map_err(|fatal| Refused::new(Reason::Halted, fatal.to_string()))
     }
@@ -114,11 +117,7 @@ fn unknown() -> Refused {
     Refused::new(Reason::NotNow, "that transfer is not going on; begin anew")
 }
 
-fn refused(error: io::Error) -> Refused {
-    Refused::new(Reason::NotNow, format!("the snapshot cannot be kept: {error}"))
-}
-
-fn refused_snapshot(error: SnapshotError) -> Refused {
+fn refused(error: &impl std::error::Error) -> Refused {
     Refused::new(Reason::NotNow, format!("the snapshot cannot be kept: {error}"))
 }
 

@@ -1,35 +1,26 @@
 //! A published snapshot, as openraft hands it around.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::snapshot::{Manifest, SnapshotError, SnapshotReader};
+use crate::snapshot::{Manifest, SnapshotError, SnapshotReader, Snapshots};
 
 /// A published snapshot that can be read chunk by chunk. Cheap to clone.
 #[derive(Clone)]
 pub struct SnapshotData {
     manifest: Arc<Manifest>,
-    /// Reading moves a cursor; one chunk is read at a time.
-    reader: Arc<Mutex<Box<dyn SnapshotReader>>>,
-    thread: Thread,
-}
-
-/// Which thread may wait for the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thread {
-    /// One beside the runtime. Sled's snapshots need it.
-    Blocking,
-    /// The runtime's own: in simulations, which must repeat.
-    Runtime,
+    store: Arc<dyn Snapshots>,
+    /// Opened when the first chunk is asked for: opening may cost as much as reading everything.
+    /// Reading moves a cursor, so one chunk is read at a time.
+    reader: Arc<Mutex<Option<Box<dyn SnapshotReader>>>>,
 }
 
 impl SnapshotData {
-    /// Wraps what [`crate::snapshot::Snapshots::read`] returned.
-    pub fn new(reader: Box<dyn SnapshotReader>, thread: Thread) -> Self {
-        let manifest = Arc::new(reader.manifest().clone());
-        Self { manifest, reader: Arc::new(Mutex::new(reader)), thread }
+    /// Returns the snapshot in `store` that `manifest` describes.
+    pub fn new(manifest: Manifest, store: Arc<dyn Snapshots>) -> Self {
+        Self { manifest: Arc::new(manifest), store, reader: Arc::default() }
     }
 
     /// Returns the manifest.
@@ -39,15 +30,17 @@ impl SnapshotData {
 
     /// Reads chunk `number`, counting from 0.
     pub async fn chunk(&self, number: u64) -> Result<Bytes, SnapshotError> {
-        let reader = Arc::clone(&self.reader);
-        let read = move || reader.lock().expect("a reader does not panic").chunk(number);
-        match self.thread {
-            Thread::Runtime => read(),
-            Thread::Blocking => {
-                let read = tokio::task::spawn_blocking(read).await;
-                read.map_err(|error| SnapshotError::Io(std::io::Error::other(error)))?
-            }
-        }
+        let Self { manifest, store, reader } = self.clone();
+        let thread = self.store.thread();
+        let read = move || {
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let reader = match &mut *reader {
+                Some(reader) => reader,
+                closed @ None => closed.insert(store.read(manifest.group, manifest.position)?),
+            };
+            reader.chunk(number)
+        };
+        thread.run(read).await
     }
 }
 

@@ -14,23 +14,22 @@
 //! up to its bound, and proposals are refused until there is room.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::{Bytes, BytesMut};
 use openraft::storage::Snapshot;
 
 use super::machine::{Content, Membership};
-use super::rpc::{get_stored_membership, put_stored_membership};
+use super::rpc::{get_stored_membership, put_stored_membership, snapshot_meta};
 use super::snapshot_data::SnapshotData;
-use super::types::{Types, log_id};
+use super::types::Types;
 use crate::limits;
-use crate::snapshot::{self, Manifest, SnapshotError, Snapshots};
-use crate::state::{Loader, State};
+use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally, Thread};
+use crate::state::content::{LoadError, Loader};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, LogPosition};
 
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
-type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 
 /// The snapshots of one shard.
 #[derive(Clone, Debug)]
@@ -38,6 +37,8 @@ pub struct ShardSnapshots {
     group: GroupId,
     store: Arc<dyn Snapshots>,
     log: GroupLog,
+    /// The manifest that was last written or read: most often the newest.
+    known: Arc<Mutex<Option<Manifest>>>,
 }
 
 /// What a shard starts with.
@@ -53,7 +54,9 @@ pub enum Found {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The disk did not answer; nothing was deleted.
-    #[error("the snapshots of {group} cannot be read: {source}; nothing was changed; check the disk and start again")]
+    #[error(
+        "the snapshots of {group} cannot be read: {source}; nothing was changed; check the disk and start again"
+    )]
     Io {
         /// Whose they are.
         group: GroupId,
@@ -65,7 +68,7 @@ pub enum OpenError {
 impl ShardSnapshots {
     /// Returns the snapshots of `group`, kept in `store`, over its log.
     pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
-        Self { group, store, log }
+        Self { group, store, log, known: Arc::default() }
     }
 
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
@@ -104,16 +107,16 @@ impl ShardSnapshots {
         };
         let older = self.list().await?.into_iter().find(|&older| older < position);
         let (store, group) = (Arc::clone(&self.store), self.group);
-        self.run(move || write(&*store, group, position, &content)).await?;
+        let manifest = self.run(move || write(&*store, group, position, &content)).await?;
         let (store, group) = (Arc::clone(&self.store), self.group);
-        let verified =
-            self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await;
-        if let Err(error) = verified {
+        let verified = self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await;
+        if let Err(SnapshotError::Damaged { .. }) = &verified {
             self.remove(position).await?;
-            return Err(error);
         }
+        verified?;
+        self.note(manifest);
         if let Some(older) = older {
-            self.log.raise_floor(older).await;
+            self.log.raise_floor(older).await.map_err(io::Error::from)?;
             self.remove_below(older).await?;
         }
         Ok(position)
@@ -122,7 +125,7 @@ impl ShardSnapshots {
     /// Gives up the fall-back: the newest snapshot, which was checked when it was written, must do,
     /// so that the log below it can go.
     pub async fn drop_older(&self, newest: LogPosition) -> io::Result<()> {
-        self.log.raise_floor(newest).await;
+        self.log.raise_floor(newest).await?;
         self.remove_below(newest).await
     }
 
@@ -136,7 +139,7 @@ impl ShardSnapshots {
         for position in self.list().await? {
             match self.data(position).await {
                 Ok(data) => {
-                    let meta = raft_meta(&data.manifest)?;
+                    let meta = snapshot_meta(data.manifest()).map_err(io::Error::other)?;
                     return Ok(Some(Snapshot { meta, snapshot: data }));
                 }
                 Err(SnapshotError::Io(error)) => return Err(error),
@@ -148,9 +151,58 @@ impl ShardSnapshots {
         Ok(None)
     }
 
-    /// Reads a snapshot whole.
+    /// Starts to take a snapshot from a peer.
+    pub async fn begin(&self, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || {
+            store.remove(group, position)?;
+            store.write(group, position)
+        })
+        .await
+    }
+
+    /// Adds a chunk that came from a peer.
+    pub async fn append(
+        &self,
+        mut writer: Box<dyn SnapshotWriter>,
+        chunk: Bytes,
+    ) -> io::Result<Box<dyn SnapshotWriter>> {
+        self.run(move || writer.chunk(&chunk).map(|()| writer)).await
+    }
+
+    /// Publishes what came from a peer, and opens it.
+    pub async fn finish(
+        &self,
+        writer: Box<dyn SnapshotWriter>,
+        manifest: Manifest,
+    ) -> Result<SnapshotData, SnapshotError> {
+        let published = manifest.clone();
+        self.run(move || writer.publish(&manifest)).await?;
+        self.note(published.clone());
+        Ok(SnapshotData::new(published, Arc::clone(&self.store)))
+    }
+
+    /// Reads a snapshot whole, and checks all of it.
     pub async fn load(&self, data: SnapshotData) -> Result<Content, SnapshotError> {
-        self.run(move || read(data)).await
+        let manifest = data.manifest().clone();
+        let damaged = |what: String| SnapshotError::Damaged {
+            group: manifest.group,
+            position: manifest.position,
+            what,
+        };
+        let unreadable = |error: LoadError| damaged(error.to_string());
+        let (mut loader, mut tally) = (Loader::default(), Tally::default());
+        for number in 0..manifest.chunks {
+            let chunk = data.chunk(number).await?;
+            tally.add(&chunk);
+            loader.feed(&chunk).map_err(unreadable)?;
+        }
+        if !tally.matches(&manifest) {
+            return Err(damaged("the chunks are not those of the manifest".into()));
+        }
+        let state = loader.finish().map_err(unreadable)?;
+        let membership = membership(&manifest).map_err(|error| damaged(error.to_string()))?;
+        Ok(Content { state, position: Some(manifest.position), membership })
     }
 
     async fn load_at(&self, position: LogPosition) -> Result<Content, SnapshotError> {
@@ -159,12 +211,26 @@ impl ShardSnapshots {
     }
 
     async fn data(&self, position: LogPosition) -> Result<SnapshotData, SnapshotError> {
-        let (store, group) = (Arc::clone(&self.store), self.group);
-        self.run(move || {
-            let reader = store.read(group, position)?;
-            Ok(SnapshotData { manifest: reader.manifest().clone(), reader })
-        })
-        .await
+        let known = self.known().clone().filter(|known| known.position == position);
+        let manifest = match known {
+            Some(manifest) => manifest,
+            None => {
+                let (store, group) = (Arc::clone(&self.store), self.group);
+                let read = move || Ok(store.read(group, position)?.manifest().clone());
+                let manifest: Manifest = self.run::<_, SnapshotError, _>(read).await?;
+                self.note(manifest.clone());
+                manifest
+            }
+        };
+        Ok(SnapshotData::new(manifest, Arc::clone(&self.store)))
+    }
+
+    fn note(&self, manifest: Manifest) {
+        *self.known() = Some(manifest);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Manifest>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list(&self) -> io::Result<Vec<LogPosition>> {
@@ -192,7 +258,7 @@ impl ShardSnapshots {
         T: Send + 'static,
         E: From<io::Error> + Send + 'static,
     {
-        snapshot::run(&*self.store, work).await
+        self.store.thread().run(work).await
     }
 }
 
@@ -202,58 +268,31 @@ fn write(
     group: GroupId,
     position: LogPosition,
     content: &Content,
-) -> Result<(), SnapshotError> {
+) -> Result<Manifest, SnapshotError> {
     let mut writer = store.write(group, position)?;
-    let mut hash = snapshot::ContentHash::new();
+    let mut tally = Tally::default();
     let mut unpaused_bytes = 0;
     for chunk in content.state.chunks() {
-        hash.add(&chunk);
+        tally.add(&chunk);
         writer.chunk(&chunk)?;
         unpaused_bytes += chunk.len();
-        if limits::SNAPSHOT_PACE_BYTES <= unpaused_bytes && store.blocks() {
+        if limits::SNAPSHOT_PACE_BYTES <= unpaused_bytes && store.thread() == Thread::Blocking {
             unpaused_bytes = 0;
-            pause(limits::SNAPSHOT_PACE_PAUSE);
+            pause();
         }
     }
-    let membership = put_stored_membership(&content.membership);
-    writer.publish(&hash.manifest(group, position, membership))?;
-    Ok(())
+    let mut membership = BytesMut::new();
+    put_stored_membership(&mut membership, &content.membership);
+    let manifest = tally.manifest(group, position, membership.freeze());
+    writer.publish(&manifest)?;
+    Ok(manifest)
 }
 
-#[expect(clippy::disallowed_methods, reason = "runs on a blocking thread, never in simulation")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
-
-fn read(mut data: SnapshotData) -> Result<Content, SnapshotError> {
-    let damaged = |what: String| SnapshotError::Damaged {
-        group: data.manifest.group,
-        position: data.manifest.position,
-        what,
-    };
-    let mut loader = Loader::new();
-    let mut refused = None;
-    snapshot::load(&mut *data.reader, |chunk| {
-        if refused.is_none() {
-            refused = loader.feed(&chunk).err();
-        }
-    })?;
-    if let Some(error) = refused {
-        return Err(damaged(error.to_string()));
-    }
-    let state: State = loader.finish().map_err(|error| damaged(error.to_string()))?;
-    let membership =
-        membership(&data.manifest).map_err(|error| damaged(error.to_string()))?;
-    Ok(Content { state, position: Some(data.manifest.position), membership })
+#[expect(clippy::disallowed_methods, reason = "it is on a blocking thread, so nobody waits for it")]
+fn pause() {
+    std::thread::sleep(limits::SNAPSHOT_PACE_PAUSE);
 }
 
 fn membership(manifest: &Manifest) -> io::Result<Membership> {
-    get_stored_membership(&manifest.membership)
-}
-
-fn raft_meta(manifest: &Manifest) -> io::Result<RaftSnapshotMeta> {
-    Ok(RaftSnapshotMeta {
-        last_log_id: Some(log_id(manifest.position)),
-        last_membership: membership(manifest)?,
-    })
+    get_stored_membership(&mut manifest.membership.clone()).map_err(io::Error::other)
 }

@@ -27,18 +27,14 @@ impl ShardTime {
     /// this process has not learnt the time yet, which takes it a second after a start.
     pub fn stamp(&self, voters: &[Vec<NodeId>]) -> Option<LogTime> {
         let boottime = self.clock.boottime();
-        let median = lock(&self.samples).lower_median(
-            voters,
-            self.me,
-            self.clock.wall_ms(),
-            boottime,
-        );
+        let median =
+            lock(&self.samples).lower_median(voters, self.me, self.clock.wall_ms(), boottime);
         lock(&self.log_clock).stamp(boottime, median)
     }
 
     /// Returns what peers are told: the newest stamp known here and the time since, if known.
     pub fn current(&self) -> Option<LogTime> {
-        lock(&self.log_clock).current(self.clock.boottime())
+        lock(&self.log_clock).tell(self.clock.boottime())
     }
 
     /// Notes the stamp of an entry that was applied.

@@ -131,7 +131,9 @@ impl Loader {
         let mut input = &self.buffer[..];
         match self.keys_left {
             None => {
-                (self.state, self.keys_left) = get_header(&mut input).map(|(s, k)| (s, Some(k)))?;
+                let (state, keys) = get_header(&mut input)?;
+                self.state = state;
+                self.keys_left = Some(keys);
             }
             Some(0) => return Err(DecodeError::Trailing { bytes: input.len() }.into()),
             Some(left) => {

@@ -174,11 +174,11 @@ impl Answering<'_> {
             let has_room = self.has_room();
             tokio::select! {
                 biased;
+                _changed = self.newest.changed() => self.check_newest()?,
+                _now = tick.tick() => self.check_silence()?,
                 written = self.outgoing.flush(writer), if !self.outgoing.is_empty() => written?,
                 Some(done) = self.running.next() => self.finish(done),
                 read = self.reader.fill(), if has_room => self.hear(read)?,
-                _changed = self.newest.changed() => self.check_newest()?,
-                _now = tick.tick() => self.check_silence()?,
             }
         }
     }

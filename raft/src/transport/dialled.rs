@@ -244,12 +244,12 @@ impl Asking<'_> {
             let idle = self.outgoing.is_empty();
             tokio::select! {
                 biased;
+                _changed = self.newest.changed() => self.check_newest()?,
+                _now = tick.tick() => self.tick()?,
                 written = self.outgoing.flush(writer), if !idle => written?,
                 read = self.reader.fill() => self.read(read)?,
                 () = self.link.queued(), if idle => {}
                 answer = answered(&mut self.exchange) => self.take_exchange(answer)?,
-                _changed = self.newest.changed() => self.check_newest()?,
-                _now = tick.tick() => self.tick()?,
             }
         }
     }

@@ -71,11 +71,13 @@ pub enum Kind {
     Claim = 33,
     /// Bootstrap: forget that claim.
     Release = 34,
+    /// Bootstrap: create the group that you were claimed for.
+    Found = 35,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Append,
         Self::Vote,
         Self::PreVote,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Exchange,
         Self::Claim,
         Self::Release,
+        Self::Found,
     ];
 
     /// Returns the kind with this number, if there is one.

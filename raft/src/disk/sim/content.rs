@@ -113,7 +113,6 @@ impl Content {
             self.garble_some(rng, unit);
         }
         self.dirty.clear();
-        self.holder = None;
         self.truncate(len);
     }
 

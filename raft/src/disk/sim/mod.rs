@@ -181,10 +181,9 @@ impl SimDisk {
         self.machine().restart();
     }
 
-    /// Ends the process when it makes its `changes`-th change to the disk from now (a creation,
-    /// write, sync, rename or removal; at least 1): that and all later calls fail, until
-    /// [`SimDisk::kill`] or [`SimDisk::power_cut`]. Returns nothing of it to the process but the
-    /// error.
+    /// Ends the process in the middle of the `changes`-th change that it makes to the disk from
+    /// now: a creation, write, sync, rename or removal. That call and all later ones fail, until
+    /// [`SimDisk::kill`] or [`SimDisk::power_cut`]. At 0 it is dead at once.
     pub fn die_after(&self, changes: u64) {
         self.machine().steps_left = changes;
     }
@@ -263,6 +262,10 @@ impl fmt::Debug for SimDisk {
 }
 
 impl Disk for SimDisk {
+    fn is_real(&self) -> bool {
+        false
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut machine = self.machine();
         machine.check_alive()?;

@@ -13,7 +13,7 @@
 //!   answer          0 done | 1 ?log id: done so far | 2 conflict | 3 vote: a higher one
 //! vote, pre-vote    vote | ?log id last | transfer u8
 //!   answer          vote | granted u8 | ?log id last
-//! transfer leader   vote | ?log id last
+//! transfer leader   vote | replica u64 | ?log id last
 //!   answer          0 | 1 vote expected, vote | 2 ?log id expected, ?log id
 //! snapshot begin    transfer u64 | vote | manifest                         answered by nothing
 //!          chunk    transfer u64 | number u64 | bytes                      answered by nothing
@@ -28,22 +28,18 @@
 use std::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use openraft::entry::EntryPayload;
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
-};
+use openraft::EntryPayload;
 use openraft::type_config::alias::{SnapshotMetaOf, StoredMembershipOf};
 
-use super::types::{
-    EncodedEntry, RaftEntry, RaftLogId, RaftMembership, RaftVote, Types, log_id, position,
-    raft_vote, vote,
-};
+use super::types::{EncodedEntry, RaftEntry, RaftLogId, RaftMembership, Types, log_id, position};
 use crate::snapshot::Manifest;
-use crate::transport::wire::{Malformed, end, put_blob, take, take_blob, take_flag};
-use crate::words::{GroupId, LogPosition, ReplicaId, Term, Vote};
+use crate::transport::wire::{Malformed, end, take_flag};
+use crate::words::{LogPosition, ReplicaId, Term};
 
-const VERSION: u8 = 1;
+pub mod messages;
+
+#[cfg(test)]
+mod tests;
 
 /// openraft's membership, and the entry that set it.
 pub type RaftStoredMembership = StoredMembershipOf<Types>;
@@ -147,7 +143,38 @@ pub fn snapshot_meta(manifest: &Manifest) -> Result<SnapshotMetaOf<Types>, Malfo
     Ok(SnapshotMetaOf::<Types> { last_log_id: Some(log_id(manifest.position)), last_membership })
 }
 
-fn put_ids(buffer: &mut BytesMut, ids: impl ExactSizeOrCounted) {
+/// Writes a log position.
+pub fn put_position(buffer: &mut BytesMut, position: LogPosition) {
+    put_term(buffer, position.term);
+    buffer.put_u64(position.index);
+}
+
+/// Reads what [`put_position`] wrote.
+pub fn get_position(bytes: &mut Bytes) -> Result<LogPosition, Malformed> {
+    Ok(LogPosition { term: get_term(bytes)?, index: bytes.try_get_u64()? })
+}
+
+fn put_term(buffer: &mut BytesMut, term: Term) {
+    buffer.put_u64(term.number);
+    buffer.put_u64(term.leader.0);
+}
+
+fn get_term(bytes: &mut Bytes) -> Result<Term, Malformed> {
+    Ok(Term { number: bytes.try_get_u64()?, leader: ReplicaId(bytes.try_get_u64()?) })
+}
+
+fn put_opt_log_id(buffer: &mut BytesMut, id: Option<&RaftLogId>) {
+    buffer.put_u8(u8::from(id.is_some()));
+    if let Some(id) = id {
+        put_position(buffer, position(id));
+    }
+}
+
+fn get_opt_log_id(bytes: &mut Bytes) -> Result<Option<RaftLogId>, Malformed> {
+    take_flag(bytes)?.then(|| Ok(log_id(get_position(bytes)?))).transpose()
+}
+
+fn put_ids(buffer: &mut BytesMut, ids: impl Iterator<Item = u64>) {
     let ids: Vec<u64> = ids.collect();
     buffer.put_u16(u16::try_from(ids.len()).expect("a group has few replicas"));
     ids.into_iter().for_each(|id| buffer.put_u64(id));

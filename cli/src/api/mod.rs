@@ -1,0 +1,12 @@
+//! What goes over the wire.
+//!
+//! Fields may be added; none is renamed, removed or given another meaning within `/v1`.
+
+pub mod cluster;
+pub mod duration;
+pub mod header;
+pub mod key;
+pub mod problem;
+
+/// Longest value, in bytes. A server may be set to refuse shorter ones.
+pub const VALUE_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,45 @@
+//! Calls about the cluster.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::{Call, Client, ClientError};
+use crate::api::cluster::{ClusterView, InitAnswer, InitRequest, Version};
+
+/// How long founding a cluster takes at most: the server's longest timeout.
+const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for a node's own view, which it gives without asking anyone.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Client {
+    /// Founds a cluster of these peer addresses, or goes on with an earlier call.
+    pub async fn init(&self, nodes: Vec<String>) -> Result<InitAnswer, ClientError> {
+        let body = serde_json::to_vec(&InitRequest { nodes }).expect("strings become JSON");
+        let call = Call {
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.into(),
+            patience: INIT_TIMEOUT,
+            ..Call::new(Method::POST, "/v1/cluster/init".to_owned())
+        };
+        self.send(call).await?.json(true)
+    }
+
+    /// Returns what the node at `endpoint` knows, which need not be one of the client's own.
+    pub async fn view(&self, endpoint: &str) -> Result<ClusterView, ClientError> {
+        let endpoint = super::endpoint(endpoint)?;
+        let call = Call {
+            patience: VIEW_TIMEOUT,
+            takes_timeout: false,
+            ..Call::new(Method::GET, "/v1/cluster".to_owned())
+        };
+        self.send_to(&endpoint, &call).await?.json(false)
+    }
+
+    /// Returns the version of a node.
+    pub async fn version(&self) -> Result<Version, ClientError> {
+        let call =
+            Call { takes_timeout: false, ..Call::new(Method::GET, "/v1/version".to_owned()) };
+        self.send(call).await?.json(false)
+    }
+}

@@ -1,0 +1,216 @@
+//! The client: typed calls over HTTP.
+//!
+//! It knows several endpoints and takes the next one only where no connection came about, so that
+//! nothing was sent. It never sends a request twice: what became of a write that was sent and not
+//! answered is unknown, and a second one might undo what others did meanwhile (D7).
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde::de::DeserializeOwned;
+
+use crate::api::duration::format_ms;
+use crate::api::problem::Problem;
+
+pub mod cluster;
+pub mod error;
+pub mod kv;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ClientError;
+
+/// Where the nodes of a cluster on this machine listen.
+pub const ENDPOINTS_DEFAULT: [&str; 3] =
+    ["http://127.0.0.1:7301", "http://127.0.0.1:7302", "http://127.0.0.1:7303"];
+
+/// How long to try to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for an answer to a request that names no timeout. More than the server takes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// How much longer than the server to wait: its answer says more than our impatience does.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
+/// How long to keep an idle connection: less than the server does, so that no request meets the
+/// server's closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest answer to read. The largest honest one is a value.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Talks to a cluster. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoints: Vec<String>,
+    timeout: Option<Duration>,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+struct Call {
+    method: Method,
+    /// The path and the query.
+    target: String,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+    /// How long to wait for the answer, if the caller names no timeout.
+    patience: Duration,
+    /// Whether the server takes the caller's timeout as a parameter.
+    takes_timeout: bool,
+}
+
+/// A whole response.
+#[derive(Debug)]
+struct Answer {
+    endpoint: String,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Client {
+    /// Returns a client for these endpoints, each `http://host:port`, tried in this order.
+    ///
+    /// `timeout` bounds each call; `None` leaves it to the server.
+    pub fn new(endpoints: &[String], timeout: Option<Duration>) -> Result<Self, ClientError> {
+        let endpoints = endpoints.iter().map(|text| endpoint(text)).collect::<Result<_, _>>()?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .build()
+            .expect("nothing here depends on the environment");
+        Ok(Self { http, endpoints, timeout })
+    }
+
+    /// Returns the endpoints, in the order they are tried.
+    pub fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    /// Sends `call` to the first endpoint that can be connected to.
+    async fn send(&self, call: Call) -> Result<Answer, ClientError> {
+        let mut tried = Vec::new();
+        for endpoint in &self.endpoints {
+            match self.send_to(endpoint, &call).await {
+                Err(ClientError::Unreachable { tried: one }) => tried.extend(one),
+                answered => return answered,
+            }
+        }
+        Err(ClientError::Unreachable { tried })
+    }
+
+    /// Sends `call` to this endpoint.
+    async fn send_to(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
+        let mutates = call.method != Method::GET;
+        let patience = self.timeout.unwrap_or(call.patience) + ANSWER_GRACE;
+        let url = format!("{endpoint}{}", self.full_target(call));
+        let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        let sent = request.body(call.body.clone()).send().await;
+        let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        tracing::debug!(%url, status = status.as_u16(), "answered");
+        let body = read_body(response).await.map_err(|why| ClientError::NoAnswer {
+            endpoint: endpoint.to_owned(),
+            why,
+            mutates,
+        })?;
+        Answer { endpoint: endpoint.to_owned(), status, headers, body }.checked(mutates)
+    }
+
+    /// Returns the target, with the caller's timeout in its query.
+    fn full_target(&self, call: &Call) -> String {
+        let mut target = call.target.clone();
+        if let Some(timeout) = self.timeout.filter(|_| call.takes_timeout) {
+            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            push_parameter(&mut target, "timeout", &format_ms(ms));
+        }
+        target
+    }
+}
+
+impl Call {
+    /// Returns a request without headers and body.
+    fn new(method: Method, target: String) -> Self {
+        Self {
+            method,
+            target,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            patience: ANSWER_TIMEOUT,
+            takes_timeout: true,
+        }
+    }
+}
+
+impl Answer {
+    /// Turns everything but a success into an error.
+    fn checked(self, mutates: bool) -> Result<Self, ClientError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        match serde_json::from_slice::<Problem>(&self.body) {
+            Ok(problem) => Err(ClientError::Problem {
+                endpoint: self.endpoint,
+                headers: Box::new(self.headers),
+                problem: Box::new(problem),
+            }),
+            Err(_) => {
+                let why = format!("answered {} without saying why", self.status);
+                Err(ClientError::Strange { endpoint: self.endpoint, why, mutates })
+            }
+        }
+    }
+
+    /// Reads the body as JSON.
+    fn json<T: DeserializeOwned>(&self, mutates: bool) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.body).map_err(|error| ClientError::Strange {
+            endpoint: self.endpoint.clone(),
+            why: format!("answered something else than expected: {error}"),
+            mutates,
+        })
+    }
+}
+
+/// Adds a parameter whose value needs no escaping.
+fn push_parameter(target: &mut String, name: &str, value: &str) {
+    target.push(if target.contains('?') { '&' } else { '?' });
+    target.push_str(name);
+    target.push('=');
+    target.push_str(value);
+}
+
+/// Reads a whole body, up to a bound.
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, String> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error::deepest(&error))? {
+        if ANSWER_BYTES_MAX < body.len() + chunk.len() {
+            return Err(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Returns `text` as `http://host:port`.
+fn endpoint(text: &str) -> Result<String, ClientError> {
+    let refuse =
+        |why: &str| ClientError::BadEndpoint { text: text.to_owned(), why: why.to_owned() };
+    let Some(authority) = text.strip_prefix("http://") else {
+        return Err(refuse("it must begin with http://"));
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.is_empty() || authority.contains(['/', '?', '#', '@']) {
+        return Err(refuse("it must be http://host:port and nothing more"));
+    }
+    let parsed = reqwest::Url::parse(&format!("http://{authority}"));
+    parsed.map_err(|error| refuse(&error.to_string()))?;
+    Ok(format!("http://{authority}"))
+}

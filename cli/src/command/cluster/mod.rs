@@ -1,0 +1,31 @@
+//! `steadfast cluster`
+
+use super::CommandError;
+use crate::client::Client;
+use crate::output::Output;
+
+pub mod init;
+pub mod report;
+pub mod status;
+
+#[cfg(test)]
+mod tests;
+
+/// The commands about the whole cluster.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Cluster {
+    /// Found a cluster of nodes that run and belong to none yet
+    Init(init::Init),
+    /// Show in one line how the cluster is, then its nodes and shards
+    Status(status::Status),
+}
+
+impl Cluster {
+    /// Carries it out.
+    pub(super) async fn run(self, client: &Client) -> Result<Output, CommandError> {
+        match self {
+            Self::Init(command) => command.run(client).await,
+            Self::Status(command) => Ok(command.run(client).await),
+        }
+    }
+}

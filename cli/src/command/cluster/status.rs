@@ -1,0 +1,62 @@
+//! `steadfast cluster status`
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::task::JoinSet;
+
+use super::report::{Report, Witness};
+use crate::client::Client;
+use crate::output::Output;
+
+/// Most nodes to ask. A cluster has no more.
+const NODES_MAX: usize = 100;
+
+/// Shows how the cluster is.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  steadfast cluster status
+  steadfast cluster status -o json
+  steadfast cluster status -q > /dev/null || page-someone
+
+Asks every endpoint, and every node that those name, for what it knows by itself: it works while
+nodes are down and without a majority. Exits with 10 unless the cluster is healthy.")]
+pub struct Status {}
+
+impl Status {
+    /// Carries it out.
+    pub(in crate::command) async fn run(self, client: &Client) -> Output {
+        let mut asked = BTreeSet::new();
+        let mut witnesses = Vec::new();
+        let mut next: BTreeSet<String> = client.endpoints().iter().cloned().collect();
+        // Once for the endpoints given, once for those that they name.
+        for _ in 0..2 {
+            witnesses.extend(ask(client, &next).await);
+            asked.append(&mut next);
+            next = named_by(&witnesses).filter(|endpoint| !asked.contains(endpoint)).collect();
+        }
+        Output::Status(Report::of(witnesses))
+    }
+}
+
+/// Asks all endpoints at the same time. The answers are in the order of the endpoints.
+async fn ask(client: &Client, endpoints: &BTreeSet<String>) -> Vec<Witness> {
+    let mut calls = JoinSet::new();
+    for endpoint in endpoints.iter().take(NODES_MAX).cloned() {
+        let client = client.clone();
+        calls.spawn(async move {
+            let view = client.view(&endpoint).await.map_err(|error| error.to_string());
+            Witness { endpoint, view }
+        });
+    }
+    let witnesses = calls.join_all().await;
+    let sorted: BTreeMap<_, _> =
+        witnesses.into_iter().map(|witness| (witness.endpoint.clone(), witness)).collect();
+    sorted.into_values().collect()
+}
+
+/// Returns where the nodes say that clients reach the nodes.
+fn named_by(witnesses: &[Witness]) -> impl Iterator<Item = String> {
+    let views = witnesses.iter().filter_map(|witness| witness.view.as_ref().ok());
+    views.flat_map(|view| &view.nodes).filter_map(|node| node.http.clone())
+}

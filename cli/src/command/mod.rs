@@ -1,0 +1,211 @@
+//! The commands: what was typed becomes an [`Output`](crate::output::Output), or an error with an
+//! exit code. One file per command.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::api::duration;
+use crate::client::{Client, ClientError, ENDPOINTS_DEFAULT};
+use crate::exit::Exit;
+use crate::output::{Format, Output, Style};
+
+pub mod cluster;
+pub mod del;
+pub mod get;
+pub mod put;
+pub mod version;
+
+#[cfg(test)]
+mod tests;
+
+/// What every command of the client takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Client options")]
+pub struct Globals {
+    /// A node to ask, http://HOST:PORT; repeat it to name others for when it is down
+    #[arg(
+        long = "endpoint",
+        value_name = "URL",
+        global = true,
+        env = "STEADFAST_ENDPOINTS",
+        hide_env_values = true,
+        value_delimiter = ',',
+        default_values = ENDPOINTS_DEFAULT
+    )]
+    pub endpoints: Vec<String>,
+
+    /// How to print results: for people, for programs, or the bare value
+    #[arg(short, long, value_name = "FORMAT", global = true, default_value = "table")]
+    pub output: Format,
+
+    /// How long a request may take, such as 500ms or 10s; at most 30s
+    #[arg(long, value_name = "DURATION", global = true, value_parser = timeout)]
+    pub timeout: Option<Duration>,
+
+    /// Print results and errors, and nothing else
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Print without colours, as NO_COLOR=1 does too
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands that talk to a cluster.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Found a cluster, or look at it
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Read a key
+    Get(get::Get),
+    /// Store a value under a key
+    Put(put::Put),
+    /// Delete a key
+    Del(del::Del),
+    /// Print the version of this program, and that of a node if one can be reached
+    Version(version::Version),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The call failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// What was typed cannot be used.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to type instead.
+        advice: String,
+    },
+}
+
+impl Command {
+    /// Carries out the command, prints its result, and returns what to exit with.
+    pub fn run(self, globals: &Globals) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("this machine can make an event queue and a timer");
+        let exit = match runtime.block_on(self.output(globals)) {
+            Ok(output) => finish(&output, globals),
+            Err(error) => {
+                say(&error.to_text());
+                error.exit()
+            }
+        };
+        exit.into()
+    }
+
+    async fn output(self, globals: &Globals) -> Result<Output, CommandError> {
+        let client = Client::new(&globals.endpoints, globals.timeout)?;
+        match self {
+            Self::Cluster(command) => command.run(&client).await,
+            Self::Get(command) => command.run(&client).await,
+            Self::Put(command) => command.run(&client).await,
+            Self::Del(command) => command.run(&client).await,
+            Self::Version(command) => Ok(command.run(&client).await),
+        }
+    }
+}
+
+impl CommandError {
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.exit(),
+            Self::Usage { .. } => Exit::Usage,
+        }
+    }
+
+    /// Returns what failed and why, what state that leaves, and what to do next.
+    pub fn to_text(&self) -> String {
+        let (state, advice) = match self {
+            Self::Client(error) => (state(error.exit()), error.advice()),
+            Self::Usage { advice, .. } => (state(Exit::Usage), advice.clone()),
+        };
+        let next = if advice.is_empty() { String::new() } else { format!("\n  next   {advice}") };
+        format!("error: {self}\n  state  {state}{next}")
+    }
+}
+
+/// Returns what an error leaves behind.
+fn state(exit: Exit) -> &'static str {
+    match exit {
+        Exit::OutcomeUnknown => "unknown: it may have taken effect, or may yet",
+        Exit::Unavailable => "unchanged: nothing was applied; it is safe to try again",
+        Exit::Done
+        | Exit::Unexpected
+        | Exit::Usage
+        | Exit::NotFound
+        | Exit::PreconditionFailed
+        | Exit::NotAuthorised
+        | Exit::Refused
+        | Exit::Unhealthy => "unchanged: nothing was applied",
+    }
+}
+
+/// Prints a result.
+fn finish(output: &Output, globals: &Globals) -> Exit {
+    let mut stdout = std::io::stdout().lock();
+    let terminal = stdout.is_terminal();
+    let plain = globals.no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let style = Style { terminal, colour: terminal && !plain };
+    let written = output.write(globals.output, style, &mut stdout).and_then(|()| stdout.flush());
+    if let Some(talk) = output.talk().filter(|_| !globals.quiet) {
+        say(&talk);
+    }
+    match written {
+        Ok(()) => output.exit(),
+        // The reader has seen enough, as `head` has.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => output.exit(),
+        Err(error) => {
+            say(&format!("error: the result cannot be printed: {error}"));
+            Exit::Unexpected
+        }
+    }
+}
+
+/// Talks to the person, if someone listens.
+fn say(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// Reads a key: any bytes.
+fn key_bytes(key: OsString) -> Result<Vec<u8>, CommandError> {
+    if key.is_empty() {
+        return Err(CommandError::Usage {
+            what: "the key is empty; a key has 1 to 1024 bytes".to_owned(),
+            advice: "steadfast get greeting".to_owned(),
+        });
+    }
+    Ok(key.into_vec())
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match duration::parse_ms(text).map_err(|error| error.to_string())? {
+        0 => Err("a timeout is at least 1ms".to_owned()),
+        ms if 30_000 < ms => Err("a timeout is at most 30s".to_owned()),
+        ms => Ok(Duration::from_millis(ms)),
+    }
+}
+
+fn ttl(text: &str) -> Result<u64, String> {
+    match duration::parse_ms(text).map_err(|error| error.to_string())? {
+        0 => Err("a time to live is at least 1ms".to_owned()),
+        ms => Ok(ms),
+    }
+}
+
+/// Reads an ETag, with or without the quotes that shells eat.
+fn etag(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    if bare.is_empty() || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err("an ETag is what put and get --meta print, such as 7".to_owned());
+    }
+    Ok(format!("\"{bare}\""))
+}

@@ -1,0 +1,20 @@
+//! `steadfast version`
+
+use crate::client::Client;
+use crate::output::Output;
+
+/// Prints versions.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  steadfast version
+  steadfast version -o json")]
+pub struct Version {}
+
+impl Version {
+    /// Carries it out. That no node answers is no failure: this program has a version anyway.
+    pub(super) async fn run(self, client: &Client) -> Output {
+        let node = client.version().await.map(|node| node.version).ok();
+        Output::Version { program: env!("CARGO_PKG_VERSION").to_owned(), node }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the process says when it ends. Scripts depend on these numbers.
+
+use crate::api::problem::{Outcome, Problem, code};
+
+/// The exit code of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It was done.
+    Done = 0,
+    /// Something unexpected happened.
+    Unexpected = 1,
+    /// It was asked for wrongly.
+    Usage = 2,
+    /// There is no such thing.
+    NotFound = 3,
+    /// The condition did not hold.
+    PreconditionFailed = 4,
+    /// The caller may not.
+    NotAuthorised = 5,
+    /// The cluster could not, and nothing was applied.
+    Unavailable = 6,
+    /// Nobody knows whether it took effect.
+    OutcomeUnknown = 7,
+    /// A safety check refused it.
+    Refused = 9,
+    /// The cluster is not healthy.
+    Unhealthy = 10,
+}
+
+/// The part of `--help` that lists them.
+pub const HELP: &str = "\
+Exit codes:
+  0  done                      6  unavailable: not applied, safe to retry
+  1  unexpected error          7  outcome unknown: read back before you retry
+  2  wrong usage               9  refused by a safety check
+  3  no such key              10  the cluster is not healthy
+  4  precondition failed
+  5  not authorised";
+
+impl Exit {
+    /// Returns the exit code for an answer that is a problem.
+    pub fn of(problem: &Problem) -> Self {
+        match (problem.outcome, problem.status) {
+            (Outcome::Unknown, _) => Self::OutcomeUnknown,
+            (_, 404) if problem.code == code::KEY_NOT_FOUND => Self::NotFound,
+            (_, 412) => Self::PreconditionFailed,
+            (_, 401 | 403) => Self::NotAuthorised,
+            (_, 409) => Self::Refused,
+            (_, 408 | 429 | 503 | 504 | 507) => Self::Unavailable,
+            (_, 400..500) => Self::Usage,
+            _ => Self::Unexpected,
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::problem::Retry;
+
+    #[track_caller]
+    fn check(status: u16, code: &str, outcome: Outcome, expected: Exit) {
+        let problem = Problem {
+            code: code.to_owned(),
+            title: String::new(),
+            status,
+            detail: String::new(),
+            outcome,
+            retry: Retry::Never,
+            hint: None,
+            leader: None,
+        };
+        assert_eq!(Exit::of(&problem), expected, "{status} {code}");
+    }
+
+    #[test]
+    fn problems_have_exit_codes() {
+        check(404, code::KEY_NOT_FOUND, Outcome::NotApplied, Exit::NotFound);
+        check(404, "no-such-route", Outcome::NotApplied, Exit::Usage);
+        check(400, "bad-ttl", Outcome::NotApplied, Exit::Usage);
+        check(413, "value-too-large", Outcome::NotApplied, Exit::Usage);
+        check(403, "foreign-origin", Outcome::NotApplied, Exit::NotAuthorised);
+        check(409, "init-conflict", Outcome::NotApplied, Exit::Refused);
+        check(412, code::PRECONDITION_FAILED, Outcome::NotApplied, Exit::PreconditionFailed);
+        check(503, "no-leader", Outcome::NotApplied, Exit::Unavailable);
+        check(507, "disk-full", Outcome::NotApplied, Exit::Unavailable);
+        check(504, code::OUTCOME_UNKNOWN, Outcome::Unknown, Exit::OutcomeUnknown);
+        check(500, "internal", Outcome::Unknown, Exit::OutcomeUnknown);
+        check(500, "internal", Outcome::NotApplied, Exit::Unexpected);
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_contract() {
+        let codes = [
+            (Exit::Done, 0),
+            (Exit::Unexpected, 1),
+            (Exit::Usage, 2),
+            (Exit::NotFound, 3),
+            (Exit::PreconditionFailed, 4),
+            (Exit::NotAuthorised, 5),
+            (Exit::Unavailable, 6),
+            (Exit::OutcomeUnknown, 7),
+            (Exit::Refused, 9),
+            (Exit::Unhealthy, 10),
+        ];
+        for (exit, number) in codes {
+            assert_eq!(exit as u8, number);
+            assert!(HELP.contains(&format!("{number}  ")), "{number} is in the help");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! From start to stop: what a node opens, in which order, and how it goes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispatch};
+use crate::runtime::{self, Task};
+use crate::shard::log_time::Samples;
+use crate::shard::network::Network;
+use crate::shard::snapshots::{Found, ShardSnapshots};
+use crate::shard::time::ShardTime;
+use crate::shard::{Parts, Shard, Timers};
+use crate::transport::Transport;
+use crate::transport::bootstrap::Claim;
+use crate::wal::Writer;
+use crate::words::{GroupId, ReplicaId};
+
+/// How long a simulated disk takes for a sync.
+const SIMULATED_SYNC: Duration = Duration::from_micros(500);
+/// How often a node looks whether a full disk keeps a leader here from its work.
+const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The writer of the log: a thread on a real disk, a task on a simulated one.
+#[derive(Debug)]
+pub(super) enum WriterTask {
+    Thread(std::thread::JoinHandle<()>),
+    Task(Task<()>),
+}
+
+impl Node {
+    /// Opens the data directory and starts to serve peers.
+    ///
+    /// Call it inside [`crate::runtime::with_seed`].
+    pub async fn start(config: NodeConfig, seams: Seams) -> Result<Self, StartError> {
+        let (directory, writer) = directory::open(&config, &seams)?;
+        let inner = Arc::new(Inner {
+            directory: Arc::new(directory),
+            transport: OnceLock::new(),
+            shards: RwLock::default(),
+            samples: Arc::new(Mutex::new(Samples::default())),
+            stopping: AtomicBool::new(false),
+            failed: watch::Sender::default(),
+            tasks: Mutex::default(),
+            writer: Mutex::default(),
+            config,
+            seams,
+        });
+        inner.run_writer(writer);
+        let net = Arc::clone(&inner.seams.net);
+        let listen = &inner.config.peer_listen;
+        let transport = Transport::start(net, listen, dispatch::callbacks(&inner))
+            .await
+            .map_err(|error| StartError(format!("cannot listen for peers at {listen}: {error}")))?;
+        assert!(inner.transport.set(transport).is_ok(), "a node has one transport");
+        inner.watch_over();
+        if inner.directory.member().is_some() {
+            inner.join().await.map_err(StartError)?;
+        }
+        Ok(Self { inner })
+    }
+
+    /// Hands leadership over and stops, by `deadline` at the latest. Requests that come meanwhile
+    /// are served by whoever leads; what has no answer in the end is lost to its client.
+    pub async fn shutdown(&self, deadline: Instant) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        for shard in self.inner.shards() {
+            if !shard.hand_over(deadline).await {
+                tracing::warn!(group = %shard.group(), "leadership could not be handed over");
+            }
+        }
+        self.halt().await;
+    }
+
+    /// Stops at once, handing over nothing. What the disk holds stays as it is.
+    pub async fn halt(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+        for shard in self.inner.shards() {
+            shard.stop().await;
+        }
+        self.inner.transport().shutdown().await;
+        for task in self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+        if let Err(error) = self.inner.directory.save_memory() {
+            tracing::warn!(%error, "what is remembered of the peers could not be saved");
+        }
+        self.inner.directory.wal().close().await;
+        let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match writer {
+            Some(WriterTask::Thread(thread)) => {
+                // It ends once what is queued is on disk; a panic of its own has aborted already.
+                drop(tokio::task::spawn_blocking(|| thread.join()).await);
+            }
+            Some(WriterTask::Task(task)) => drop(task.await),
+            None => {}
+        }
+        self.inner.shards.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Inner {
+    fn run_writer(self: &Arc<Self>, writer: Writer) {
+        let task = if self.seams.disk.is_real() {
+            WriterTask::Thread(writer.run_thread())
+        } else {
+            let inner = Arc::downgrade(self);
+            WriterTask::Task(runtime::spawn(async move {
+                if let (Err(error), Some(inner)) =
+                    (writer.run_task(SIMULATED_SYNC).await, inner.upgrade())
+                {
+                    inner.fail(format!("the log cannot be written: {error}"));
+                }
+            }))
+        };
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Starts the tasks that look after the node as a whole.
+    fn watch_over(self: &Arc<Self>) {
+        let [memory, refusal, disk] = std::array::from_fn(|_| Arc::clone(self));
+        self.own(runtime::spawn(async move {
+            let error = memory.directory.keep_memory().await;
+            memory.fail(format!("what is remembered of the peers cannot be saved: {error}"));
+        }));
+        self.own(runtime::spawn(async move {
+            let told = refusal.transport().must_stop().await;
+            refusal.fail(told.to_string());
+        }));
+        self.own(runtime::spawn(async move { disk.leave_when_full().await }));
+    }
+
+    /// A leader whose disk is full hands its shards to nodes that have room.
+    async fn leave_when_full(&self) {
+        loop {
+            tokio::time::sleep(DISK_CHECK_INTERVAL).await;
+            if !matches!(self.directory.wal().admit(1), Err(crate::wal::Full::Disk)) {
+                continue;
+            }
+            for shard in self.shards() {
+                if shard.leads() {
+                    tracing::warn!(group = %shard.group(), "the disk is full: handing over");
+                    shard.hand_over(Instant::now() + DISK_CHECK_INTERVAL).await;
+                }
+            }
+        }
+    }
+
+    /// Takes the place that the node was claimed for: knows its peers, opens its replicas.
+    pub(super) async fn join(self: &Arc<Self>) -> Result<(), String> {
+        let Some(claim) = self.directory.claimed() else { return Ok(()) };
+        if self.shard(SHARD).is_some() {
+            return Ok(());
+        }
+        let peers: BTreeMap<_, _> =
+            claim.nodes.iter().filter(|(node, _)| *node != claim.node).cloned().collect();
+        self.transport().set_peers(&peers);
+        let shard = self.open_shard(&claim).await?;
+        self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
+        tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");
+        Ok(())
+    }
+
+    /// Leaves a cluster that was never founded.
+    pub(super) async fn leave(&self) {
+        let shard = self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&SHARD);
+        if let Some(shard) = shard {
+            shard.stop().await;
+        }
+        self.transport().set_peers(&BTreeMap::new());
+    }
+
+    /// Returns whether the replica here has voted or holds any log.
+    pub(super) fn has_raft_state(&self) -> bool {
+        let state = self.directory.wal().group(GroupId::first(SHARD)).state();
+        state.vote.is_some() || state.last.is_some()
+    }
+
+    async fn open_shard(&self, claim: &Claim) -> Result<Shard, String> {
+        let (group, me) = (GroupId::first(SHARD), ReplicaId::new(claim.node, 1));
+        let wal = self.directory.wal();
+        let log = wal.group(group);
+        let store = Arc::clone(&self.seams.snapshots);
+        let snapshots = ShardSnapshots::new(group, store, log.clone());
+        let content = match snapshots.open().await.map_err(|error| error.to_string())? {
+            Found::Content(content) => *content,
+            Found::Missing => return Err(missing(group)),
+        };
+        let clock = Arc::clone(&self.seams.clock);
+        let time = ShardTime::new(claim.node, clock, Arc::clone(&self.samples));
+        time.observe_applied(content.state.now());
+        let settings = &self.config.settings;
+        let timers = Timers {
+            heartbeat: settings.heartbeat,
+            election_min: settings.election_min,
+            election_max: settings.election_max,
+        };
+        let network = Network::new(self.transport().clone(), group, me);
+        let (time, pressure) = (Arc::new(time), wal.pressure());
+        let parts = Parts { group, me, timers, log, snapshots, content, network, time, pressure };
+        Shard::open(parts).await.map_err(|error| error.to_string())
+    }
+}
+
+fn missing(group: GroupId) -> String {
+    format!(
+        "no snapshot of {group} can be read, and the log before it is gone: this replica cannot \
+         know what it promised; nothing was changed; replace this node by a new one"
+    )
+}

@@ -1,0 +1,226 @@
+//! Runs the scripts in `state/scripts/`, each as a test of its own.
+//!
+//! `UPDATE_GOLDENFILES=1 cargo test` rewrites what they expect; read the difference.
+//!
+//! ```text
+//!   put KEY VALUE [ttl=MS] [if=COND]   \
+//!   delete KEY [if=COND]                | each an entry of its own [at=TIME] [expired_max=N],
+//!   own all|none|FIRST-LAST,... epoch=N | unless the block begins with
+//!   tick                               /  entry at=TIME [expired_max=N]
+//!   get KEY
+//!   dump
+//! ```
+//!
+//! `COND` is `absent`, `present` or a revision. Without `at` the time stands still; without
+//! `expired_max` an entry removes up to ten keys.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+
+use goldenscript::{ArgumentConsumer, Block, Context, Runner};
+
+use crate::command::codec::tests::{key, slots, value};
+use crate::command::{Command, CommandResult, Condition, Entry, Reply};
+use crate::state::{NotOwner, State, Stored};
+use crate::words::{Epoch, LogTime, Revision, Slot, TtlMs};
+
+macro_rules! scripts {
+    ($($name:ident),* $(,)?) => {
+        const SCRIPTS: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                let path = Path::new(DIRECTORY).join(stringify!($name));
+                goldenscript::run(&mut Scripted::default(), path).expect("the script runs");
+            }
+        )*
+    };
+}
+
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/state/scripts");
+
+scripts! {
+    conditions,
+    delete,
+    expiry_bounded,
+    expiry_by_log_time,
+    many_commands,
+    ownership,
+    put_get,
+    put_moves_deadline,
+    revisions,
+    time_never_goes_back,
+    ttl,
+}
+
+#[test]
+fn every_script_is_run() {
+    let files = std::fs::read_dir(DIRECTORY).expect("the directory is there");
+    let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name()).collect();
+    names.sort();
+    assert_eq!(names, SCRIPTS);
+}
+
+#[derive(Default)]
+struct Scripted {
+    state: State,
+    /// The entry that the commands of this block make up.
+    open: Option<Entry>,
+}
+
+impl Runner for Scripted {
+    type Command = goldenscript::Command;
+
+    fn run(
+        &mut self,
+        command: &goldenscript::Command,
+        _context: &Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let output = match command.name.as_str() {
+            "get" => self.get(&mut args)?,
+            "dump" => self.dump(),
+            "entry" => {
+                self.open = Some(self.entry(&mut args)?);
+                String::new()
+            }
+            "tick" => self.apply(&self.entry(&mut args)?),
+            name => {
+                let parsed = parse(name, &mut args)?;
+                self.add(parsed, &mut args)?
+            }
+        };
+        args.reject_next()?;
+        Ok(output)
+    }
+
+    fn end_block(&mut self, _block: &Block) -> Result<String, Box<dyn Error>> {
+        let entry = self.open.take();
+        Ok(entry.map(|entry| self.apply(&entry)).unwrap_or_default())
+    }
+}
+
+impl Scripted {
+    fn entry(&self, args: &mut ArgumentConsumer<'_>) -> Result<Entry, Box<dyn Error>> {
+        let stamp = args.take_key("at").map(str::parse).transpose()?;
+        let expired_max = args.take_key("expired_max").map(str::parse).transpose()?;
+        Ok(Entry {
+            stamp: stamp.map_or(self.state.now(), LogTime),
+            expired_max: expired_max.unwrap_or(10),
+            commands: vec![],
+        })
+    }
+
+    fn add(
+        &mut self,
+        command: Command,
+        args: &mut ArgumentConsumer<'_>,
+    ) -> Result<String, Box<dyn Error>> {
+        if let Some(entry) = &mut self.open {
+            entry.commands.push(command);
+            return Ok(String::new());
+        }
+        let mut entry = self.entry(args)?;
+        entry.commands.push(command);
+        Ok(self.apply(&entry))
+    }
+
+    fn apply(&mut self, entry: &Entry) -> String {
+        self.state.apply(entry).iter().map(show_reply).collect()
+    }
+
+    fn get(&self, args: &mut ArgumentConsumer<'_>) -> Result<String, Box<dyn Error>> {
+        let name = args.next_pos().ok_or("a key is missing")?;
+        Ok(match self.state.get(&key(name)) {
+            Ok(Some(stored)) => show_stored(name, stored),
+            Ok(None) => "none".into(),
+            Err(NotOwner { epoch }) => format!("not the owner, epoch={epoch}"),
+        })
+    }
+
+    fn dump(&self) -> String {
+        let state = &self.state;
+        let mut out = format!(
+            "now={} applied={} epoch={} keys={} bytes={}",
+            state.now(),
+            state.applied(),
+            state.epoch(),
+            state.keys(),
+            state.bytes(),
+        );
+        if let Some(deadline) = state.next_deadline() {
+            let overdue = if state.has_expired() { " (overdue)" } else { "" };
+            write!(out, " next_deadline={deadline}{overdue}").expect("strings take all");
+        }
+        for (key, stored) in &state.stored {
+            let expired = if stored.exists_at(state.now()) { "" } else { " (expired)" };
+            write!(out, "\n{}{expired}", show_stored(&format!("{key:?}"), stored))
+                .expect("strings take all");
+        }
+        out
+    }
+}
+
+fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn Error>> {
+    let mut next = |what: &str| args.next_pos().ok_or_else(|| format!("{what} is missing"));
+    Ok(match name {
+        "put" => Command::Put {
+            key: key(next("key")?),
+            value: value(next("value")?),
+            ttl: args.take_key("ttl").map(str::parse).transpose()?.map(TtlMs),
+            condition: condition(args)?,
+        },
+        "delete" => Command::Delete { key: key(next("key")?), condition: condition(args)? },
+        "own" => Command::Own {
+            slots: match next("slots")? {
+                "all" => slots(&[(0, Slot::COUNT - 1)]),
+                "none" => vec![],
+                list => slots(&list.split(',').map(range).collect::<Result<Vec<_>, _>>()?),
+            },
+            epoch: Epoch(args.take_key("epoch").ok_or("epoch is missing")?.parse()?),
+        },
+        other => return Err(format!("unknown command {other}").into()),
+    })
+}
+
+fn range(text: &str) -> Result<(u16, u16), Box<dyn Error>> {
+    let (first, last) = text.split_once('-').ok_or("a range is FIRST-LAST")?;
+    Ok((first.parse()?, last.parse()?))
+}
+
+fn condition(args: &mut ArgumentConsumer<'_>) -> Result<Condition, Box<dyn Error>> {
+    Ok(match args.take_key("if") {
+        None => Condition::Always,
+        Some("absent") => Condition::Absent,
+        Some("present") => Condition::Present,
+        Some(revision) => Condition::RevisionIs(Revision(revision.parse()?)),
+    })
+}
+
+fn show_stored(name: &str, stored: &Stored) -> String {
+    format!("{name}={:?} @{}{}", stored.value, stored.revision, show_until(stored.deadline))
+}
+
+fn show_until(deadline: Option<LogTime>) -> String {
+    deadline.map(|deadline| format!(" until {deadline}")).unwrap_or_default()
+}
+
+fn show_reply(reply: &Reply) -> String {
+    let Reply { result, applied, log_time } = reply;
+    let result = match result {
+        CommandResult::Stored { created, deadline } => {
+            let what = if *created { "created" } else { "replaced" };
+            format!("{what}{}", show_until(*deadline))
+        }
+        CommandResult::Deleted { existed: true } => "deleted".into(),
+        CommandResult::Deleted { existed: false } => "nothing to delete".into(),
+        CommandResult::ConditionFailed { current: Some(revision) } => {
+            format!("refused, the key is @{revision}")
+        }
+        CommandResult::ConditionFailed { current: None } => "refused, no such key".into(),
+        CommandResult::WrongShard { epoch } => format!("wrong shard, epoch={epoch}"),
+        CommandResult::Owned { epoch } => format!("owned, epoch={epoch}"),
+    };
+    format!("{result} (applied={applied} now={log_time})\n")
+}

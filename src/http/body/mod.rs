@@ -1,0 +1,61 @@
+//! Bodies of requests: counted while they are read, and read only until the deadline.
+
+use axum::body::{Body, HttpBody};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use steadfast_cli::api::problem::Problem;
+use tokio::time::{Instant, timeout_at};
+
+use super::problem::refused;
+
+#[cfg(test)]
+mod tests;
+
+/// Refuses a body that says of itself that it is too long, before any of it is read. A client that
+/// waits for `100 Continue` never sends it.
+pub(super) fn check_length(headers: &HeaderMap, bytes_max: usize) -> Result<(), Box<Problem>> {
+    let Some(length) = headers.get(CONTENT_LENGTH) else { return Ok(()) };
+    let length: Option<u64> = length.to_str().ok().and_then(|length| length.parse().ok());
+    match length {
+        Some(length) if length <= bytes_max as u64 => Ok(()),
+        Some(_) | None => Err(too_large(bytes_max)),
+    }
+}
+
+/// Reads a whole body.
+pub(super) async fn read(
+    body: Body,
+    bytes_max: usize,
+    deadline: Instant,
+) -> Result<Bytes, Box<Problem>> {
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    let reading = Limited::new(body, bytes_max).collect();
+    match timeout_at(deadline, reading).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Ok(Err(error)) => Err(refused(
+            400,
+            "body-incomplete",
+            "The body ended before its end",
+            format!("the connection or the body's framing broke: {error}"),
+            "send the whole body",
+        )),
+        Err(_) => Err(refused(
+            408,
+            "body-timeout",
+            "The body did not come in time",
+            "the request's time was over before its body was there",
+            "send it faster, or ask for more time with timeout=30s",
+        )),
+    }
+}
+
+fn too_large(bytes_max: usize) -> Box<Problem> {
+    let detail = format!("the body has more than {bytes_max} bytes");
+    let hint = "split it; the limit is the same on every node";
+    refused(413, "too-large", "The body is too large", detail, hint)
+}

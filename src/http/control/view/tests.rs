@@ -1,0 +1,53 @@
+use super::*;
+use steadfast_raft::net::Address;
+use steadfast_raft::words::{ClusterId, ReplicaId, ShardId, Term};
+
+#[test]
+fn a_view_says_what_the_node_knows() {
+    let term = Term { number: 5, leader: ReplicaId::new(NodeId(2), 1) };
+    let at = |index| Some(LogPosition { term, index });
+    let status = Status {
+        member: Some((ClusterId(0xabc), NodeId(1))),
+        stopping: false,
+        nodes: vec![NodeStatus {
+            node: NodeId(2),
+            peer: Address("b:7401".to_owned()),
+            http: None,
+            heard_ms_ago: Some(12),
+        }],
+        shards: vec![ShardStatus {
+            shard: ShardId(1),
+            role: Role::Follower,
+            leader: Some(NodeId(2)),
+            term,
+            voters: vec![NodeId(1), NodeId(2)],
+            last: at(7),
+            applied: at(6),
+            keys: 3,
+            bytes: 99,
+            confirmed_ms_ago: None,
+        }],
+    };
+    let json = serde_json::to_value(of_status(&status, None)).expect("JSON");
+    let expected = serde_json::json!({
+        "cluster": "00000000000000000000000000000abc",
+        "node": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "stopping": false,
+        "unready": null,
+        "age_ms": 0,
+        "nodes": [{ "id": 2, "peer": "b:7401", "http": null, "heard_ms_ago": 12 }],
+        "shards": [{
+            "id": 1, "role": "follower", "leader": 2, "term": "5.2", "voters": [1, 2],
+            "last": { "index": 7, "term": "5.2" }, "applied": { "index": 6, "term": "5.2" },
+            "keys": 3, "bytes": 99, "confirmed_ms_ago": null,
+        }],
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn a_hash_is_hexadecimal() {
+    let hash = of_hash(ShardHash { shard: ShardId(1), applied: None, hash: 0xff });
+    assert_eq!(hash.hash, "000000000000000000000000000000ff");
+}

@@ -1,0 +1,156 @@
+//! Answers about a key, as responses.
+//!
+//! This is the hot path of reads: names and constant values are preformatted, numbers go straight
+//! into their header, and a value is handed on without a copy.
+
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use steadfast_cli::api::header;
+use steadfast_cli::api::problem::code;
+use steadfast_raft::node::api::{Consistency, Facts, Found, ReadAnswer, WriteAnswer, WriteResult};
+use steadfast_raft::words::{Revision, TtlMs};
+
+use super::condition::Tag;
+use super::problem;
+
+#[cfg(test)]
+mod tests;
+
+const SHARD: HeaderName = HeaderName::from_static(header::SHARD);
+const NODE: HeaderName = HeaderName::from_static(header::NODE);
+const LEADER: HeaderName = HeaderName::from_static(header::LEADER);
+const TERM: HeaderName = HeaderName::from_static(header::TERM);
+const APPLIED: HeaderName = HeaderName::from_static(header::APPLIED);
+const LOG_TIME: HeaderName = HeaderName::from_static(header::LOG_TIME);
+const CONSISTENCY: HeaderName = HeaderName::from_static(header::CONSISTENCY);
+const MAP_EPOCH: HeaderName = HeaderName::from_static(header::MAP_EPOCH);
+const REVISION: HeaderName = HeaderName::from_static(header::REVISION);
+const EXPIRES_IN: HeaderName = HeaderName::from_static(header::EXPIRES_IN);
+const EXISTED: HeaderName = HeaderName::from_static(header::EXISTED);
+
+/// More than any answer has, so that the map is allocated once.
+const HEADERS_MAX: usize = 18;
+
+/// Renders the answer to a read. `known` is the version that the client has.
+pub(super) fn read(answer: ReadAnswer, known: Option<Tag>) -> Response {
+    let ReadAnswer { facts, consistency, found } = answer;
+    let Some(Found { value, revision, expires_in }) = found else {
+        return not_found(&facts, consistency);
+    };
+    let unchanged = known.is_some_and(|tag| tag.names(revision));
+    let (status, body) = if unchanged {
+        (StatusCode::NOT_MODIFIED, Body::empty())
+    } else {
+        (StatusCode::OK, Body::from(value.into_bytes()))
+    };
+    let mut response = respond(status, body, &facts, consistency);
+    let headers = response.headers_mut();
+    version(headers, revision, expires_in);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    // A value is anybody's bytes: no browser may take it for a page of this site.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let sandbox = HeaderValue::from_static("sandbox; default-src 'none'");
+    headers.insert(CONTENT_SECURITY_POLICY, sandbox);
+    response
+}
+
+/// Renders the answer to a write.
+pub(super) fn written(answer: &WriteAnswer) -> Response {
+    let facts = &answer.facts;
+    let respond = |status| respond(status, Body::empty(), facts, Consistency::Linearizable);
+    match answer.result {
+        WriteResult::Stored { created, revision, expires_in } => {
+            let mut response = respond(if created { StatusCode::CREATED } else { StatusCode::OK });
+            version(response.headers_mut(), revision, expires_in);
+            response
+        }
+        WriteResult::Deleted { existed, revision } => {
+            let mut response = respond(StatusCode::NO_CONTENT);
+            let headers = response.headers_mut();
+            headers.insert(REVISION, revision.0.into());
+            headers
+                .insert(EXISTED, HeaderValue::from_static(if existed { "true" } else { "false" }));
+            response
+        }
+        WriteResult::ConditionFailed { current } => condition_failed(facts, current),
+    }
+}
+
+/// Renders that there is no such key. That is an answer too, so it says where it comes from.
+fn not_found(facts: &Facts, consistency: Consistency) -> Response {
+    let mut response = problem::response(&problem::refused(
+        404,
+        code::KEY_NOT_FOUND,
+        "There is no such key",
+        "the key has never been written, was deleted, or has expired",
+        "",
+    ));
+    facts_into(response.headers_mut(), facts, consistency);
+    response
+}
+
+/// Renders that this attempt changed nothing, with the version to try with.
+fn condition_failed(facts: &Facts, current: Option<Revision>) -> Response {
+    let detail = match current {
+        Some(current) => format!("the key is at version \"{current}\""),
+        None => "there is no such key".to_owned(),
+    };
+    let mut response = problem::response(&problem::refused(
+        412,
+        code::PRECONDITION_FAILED,
+        "The condition did not hold",
+        detail,
+        "read the key again, and decide with what it is now",
+    ));
+    let headers = response.headers_mut();
+    facts_into(headers, facts, Consistency::Linearizable);
+    if let Some(current) = current {
+        version(headers, current, None);
+    }
+    response
+}
+
+fn respond(status: StatusCode, body: Body, facts: &Facts, consistency: Consistency) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS_MAX);
+    facts_into(headers, facts, consistency);
+    // A cache may keep an answer, but never give it away without asking.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Says where an answer comes from.
+fn facts_into(headers: &mut HeaderMap, facts: &Facts, consistency: Consistency) {
+    let Facts { shard, node, leader, term, applied, log_time, map_epoch } = *facts;
+    headers.insert(SHARD, shard.0.into());
+    headers.insert(NODE, node.0.into());
+    if let Some(leader) = leader {
+        headers.insert(LEADER, leader.0.into());
+    }
+    headers.insert(TERM, ascii(term.to_string()));
+    headers.insert(APPLIED, applied.0.into());
+    headers.insert(LOG_TIME, log_time.0.into());
+    headers.insert(MAP_EPOCH, map_epoch.0.into());
+    let Consistency::Linearizable = consistency;
+    headers.insert(CONSISTENCY, HeaderValue::from_static("linearizable"));
+}
+
+/// Says which version a key has.
+fn version(headers: &mut HeaderMap, revision: Revision, expires_in: Option<TtlMs>) {
+    headers.insert(ETAG, ascii(format!("\"{revision}\"")));
+    headers.insert(REVISION, revision.0.into());
+    if let Some(TtlMs(ms)) = expires_in {
+        headers.insert(EXPIRES_IN, ms.into());
+    }
+}
+
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("digits, dots and quotes")
+}

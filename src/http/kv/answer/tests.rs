@@ -1,0 +1,150 @@
+use super::*;
+use axum::body::to_bytes;
+use steadfast_cli::api::problem::Problem;
+use steadfast_raft::words::{Epoch, LogTime, NodeId, ReplicaId, ShardId, Term, Value};
+
+fn facts() -> Facts {
+    Facts {
+        shard: ShardId(1),
+        node: NodeId(3),
+        leader: Some(NodeId(2)),
+        term: Term { number: 5, leader: ReplicaId::new(NodeId(2), 1) },
+        applied: Revision(41),
+        log_time: LogTime(1_700_000_000_000),
+        map_epoch: Epoch(1),
+    }
+}
+
+fn read_answer(found: Option<Found>) -> ReadAnswer {
+    ReadAnswer { facts: facts(), consistency: Consistency::Linearizable, found }
+}
+
+fn found(expires_in: Option<TtlMs>) -> Option<Found> {
+    let value = Value::try_from(Bytes::from_static(b"hello")).expect("a short value");
+    Some(Found { value, revision: Revision(7), expires_in })
+}
+
+fn written_with(result: WriteResult) -> Response {
+    written(&WriteAnswer { facts: facts(), result })
+}
+
+/// Returns the headers as lines, sorted.
+fn lines(response: &Response) -> Vec<String> {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        format!("{name}: {}", value.to_str().expect("text"))
+    };
+    let mut lines: Vec<_> = response.headers().iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+const FACTS: [&str; 8] = [
+    "steadfast-applied: 41",
+    "steadfast-consistency: linearizable",
+    "steadfast-leader: 2",
+    "steadfast-log-time: 1700000000000",
+    "steadfast-map-epoch: 1",
+    "steadfast-node: 3",
+    "steadfast-shard: 1",
+    "steadfast-term: 5.2",
+];
+
+/// Checks that a response says where it comes from, and beside that only `more`.
+#[track_caller]
+fn check(response: &Response, status: u16, more: &[&str]) {
+    let mut expected: Vec<&str> = FACTS.iter().chain(more).copied().collect();
+    expected.sort_unstable();
+    assert_eq!(lines(response), expected);
+    assert_eq!(response.status(), status);
+}
+
+async fn body(response: Response) -> Bytes {
+    to_bytes(response.into_body(), 1 << 20).await.expect("a body in memory")
+}
+
+async fn problem(response: Response) -> Problem {
+    serde_json::from_slice(&body(response).await).expect("a problem")
+}
+
+const VALUE: [&str; 6] = [
+    "cache-control: no-cache",
+    "content-security-policy: sandbox; default-src 'none'",
+    "content-type: application/octet-stream",
+    "etag: \"7\"",
+    "steadfast-revision: 7",
+    "x-content-type-options: nosniff",
+];
+
+#[tokio::test]
+async fn a_value_comes_byte_for_byte_with_its_version() {
+    let response = read(read_answer(found(None)), None);
+    check(&response, 200, &VALUE);
+    assert_eq!(body(response).await, "hello");
+    let response = read(read_answer(found(Some(TtlMs(1_500)))), Some(Tag::Is(Revision(6))));
+    check(&response, 200, &[&VALUE[..], &["steadfast-expires-in: 1500"]].concat());
+}
+
+#[tokio::test]
+async fn a_version_that_the_client_has_is_not_sent_again() {
+    for tag in [Tag::Any, Tag::Is(Revision(7))] {
+        let response = read(read_answer(found(None)), Some(tag));
+        check(&response, 304, &VALUE);
+        assert_eq!(body(response).await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_key_is_an_answer_with_its_origin() {
+    for known in [None, Some(Tag::Any)] {
+        let response = read(read_answer(None), known);
+        let more = ["cache-control: no-store", "content-type: application/problem+json"];
+        check(&response, 404, &more);
+        assert_eq!(problem(response).await.code, code::KEY_NOT_FOUND);
+    }
+}
+
+#[test]
+fn writes_answer_with_the_new_version() {
+    let stored = |created, expires_in| {
+        written_with(WriteResult::Stored { created, revision: Revision(41), expires_in })
+    };
+    let version = ["cache-control: no-cache", "etag: \"41\"", "steadfast-revision: 41"];
+    check(&stored(true, None), 201, &version);
+    check(&stored(false, None), 200, &version);
+    let expiring = [&version[..], &["steadfast-expires-in: 60000"]].concat();
+    check(&stored(true, Some(TtlMs(60_000))), 201, &expiring);
+}
+
+#[test]
+fn deletes_say_whether_the_key_was_there() {
+    for (existed, line) in [(true, "steadfast-existed: true"), (false, "steadfast-existed: false")]
+    {
+        let response = written_with(WriteResult::Deleted { existed, revision: Revision(41) });
+        check(&response, 204, &["cache-control: no-cache", line, "steadfast-revision: 41"]);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_condition_answers_with_the_current_version() {
+    let more = ["cache-control: no-store", "content-type: application/problem+json"];
+    let response = written_with(WriteResult::ConditionFailed { current: Some(Revision(9)) });
+    let version = ["etag: \"9\"", "steadfast-revision: 9"];
+    check(&response, 412, &[&more[..], &version[..]].concat());
+    let problem = problem(response).await;
+    assert_eq!(problem.code, code::PRECONDITION_FAILED);
+    assert!(problem.detail.contains("\"9\""), "{}", problem.detail);
+    check(&written_with(WriteResult::ConditionFailed { current: None }), 412, &more);
+}
+
+#[test]
+fn an_unknown_leader_is_left_out() {
+    let answer =
+        ReadAnswer { facts: Facts { leader: None, ..facts() }, ..read_answer(found(None)) };
+    assert!(!read(answer, None).headers().contains_key(header::LEADER));
+}
+
+#[test]
+fn one_allocation_holds_all_headers() {
+    let response = read(read_answer(found(Some(TtlMs(1)))), None);
+    assert!(response.headers().len() <= HEADERS_MAX);
+}

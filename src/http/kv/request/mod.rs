@@ -1,0 +1,178 @@
+//! A request about a key, typed: all bad input stops here.
+
+use std::time::Duration;
+
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use steadfast_cli::api::problem::Problem;
+use steadfast_cli::api::{duration, header};
+use steadfast_raft::command::Condition;
+use steadfast_raft::limits;
+use steadfast_raft::node::api::Consistency;
+use steadfast_raft::words::{Key, TtlMs};
+
+use super::condition::{self, Tag};
+use super::problem::refused;
+use super::{body, target};
+use crate::http::origin;
+use crate::http::query::{Name, Query};
+
+#[cfg(test)]
+mod tests;
+
+/// What the routes of keys allow.
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, DELETE");
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// What to do.
+    pub(super) operation: Operation,
+    /// How long it may take.
+    pub(super) timeout: Duration,
+}
+
+/// What to do with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Read it.
+    Get {
+        /// Which one.
+        key: Key,
+        /// What the answer promises.
+        consistency: Consistency,
+        /// The version that the client has: it needs the value only if there is another.
+        known: Option<Tag>,
+    },
+    /// Store the body under it.
+    Put {
+        /// Which one.
+        key: Key,
+        /// How long it lives.
+        ttl: Option<TtlMs>,
+        /// What must hold for it.
+        condition: Condition,
+    },
+    /// Remove it.
+    Delete {
+        /// Which one.
+        key: Key,
+        /// What must hold for it.
+        condition: Condition,
+    },
+}
+
+impl Asked {
+    /// Reads a request. The body is still to be read; its length, where it says one, is checked.
+    pub(super) fn parse(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Self, Box<Problem>> {
+        route(headers)?;
+        match *method {
+            Method::GET | Method::HEAD => get(uri, headers),
+            Method::PUT => put(uri, headers),
+            Method::DELETE => delete(uri, headers),
+            _ => Err(not_allowed(method)),
+        }
+    }
+}
+
+fn get(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+    let query = query(uri, &[Name::Consistency, Name::Timeout])?;
+    let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
+    let consistency = consistency(query.get(Name::Consistency))?;
+    condition::absent(headers, &IF_MATCH, "PUT and DELETE")?;
+    let known = condition::tag(headers, &IF_NONE_MATCH)?;
+    let key = target::key(uri, &query)?;
+    Ok(Asked { operation: Operation::Get { key, consistency, known }, timeout })
+}
+
+fn put(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+    origin::check(headers)?;
+    let query = query(uri, &[Name::Timeout, Name::Ttl])?;
+    let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
+    let ttl = query.get(Name::Ttl).map(ttl).transpose()?;
+    let condition = condition::of_put(headers)?;
+    let key = target::key(uri, &query)?;
+    body::check_length(headers, limits::VALUE_BYTES_MAX)?;
+    Ok(Asked { operation: Operation::Put { key, ttl, condition }, timeout })
+}
+
+fn delete(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+    origin::check(headers)?;
+    let query = query(uri, &[Name::Timeout])?;
+    let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
+    let condition = condition::of_delete(headers)?;
+    let key = target::key(uri, &query)?;
+    Ok(Asked { operation: Operation::Delete { key, condition }, timeout })
+}
+
+/// Reads the query; `key64` is known only where the path names no key.
+fn query<'a>(uri: &'a Uri, known: &[Name]) -> Result<Query<'a>, Box<Problem>> {
+    if uri.query().is_none() {
+        return Ok(Query::default());
+    }
+    let key64: &[Name] = if target::in_path(uri) { &[] } else { &[Name::Key64] };
+    Query::parse(uri, &[key64, known].concat())
+}
+
+/// Reads what a read promises. Less is never given in its place (D6).
+fn consistency(text: Option<&str>) -> Result<Consistency, Box<Problem>> {
+    let refuse = |code, detail: String| {
+        let hint = "use consistency=linearizable, or leave it out";
+        refused(400, code, "This consistency cannot be given", detail, hint)
+    };
+    match text {
+        None | Some("linearizable") => Ok(Consistency::Linearizable),
+        Some(later @ ("lease" | "stale")) => Err(refuse(
+            "consistency-not-available",
+            format!("consistency={later} is not available yet: it comes with a later version"),
+        )),
+        Some(other) => Err(refuse(
+            "bad-consistency",
+            format!("there is no consistency {other:?}; there is linearizable"),
+        )),
+    }
+}
+
+/// Reads how long a key lives.
+fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
+    let refuse = |detail: String| {
+        refused(400, "bad-ttl", "The time to live cannot be used", detail, "ttl=500ms or ttl=60s")
+    };
+    match duration::parse_ms(text).map_err(|error| refuse(error.to_string()))? {
+        ms @ 1..=limits::TTL_MS_MAX => Ok(TtlMs(ms)),
+        _ => Err(refuse(format!("ttl={text} is not between 1ms and a hundred years"))),
+    }
+}
+
+/// Reads how the request finds the leader. Only the default exists yet.
+fn route(headers: &HeaderMap) -> Result<(), Box<Problem>> {
+    let Some(route) = headers.get(header::ROUTE) else { return Ok(()) };
+    let refuse = |code, detail: String| {
+        let hint = "use Steadfast-Route: proxy, or leave it out";
+        refused(400, code, "This route cannot be taken", detail, hint)
+    };
+    match route.as_bytes() {
+        b"proxy" => Ok(()),
+        later @ (b"redirect" | b"local") => Err(refuse(
+            "route-not-available",
+            format!(
+                "Steadfast-Route: {} is not available yet: it comes with a later version",
+                later.escape_ascii()
+            ),
+        )),
+        other => {
+            let other = other.escape_ascii();
+            Err(refuse("bad-route", format!("there is no route \"{other}\"; there is proxy")))
+        }
+    }
+}
+
+fn not_allowed(method: &Method) -> Box<Problem> {
+    let detail = format!("{method} cannot be done to a key");
+    let hint = "GET reads, PUT stores, DELETE removes";
+    refused(405, "method-not-allowed", "Wrong method", detail, hint)
+}

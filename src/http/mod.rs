@@ -1,0 +1,123 @@
+//! Clients, over HTTP (D11): one parser and one renderer, and nothing else.
+//!
+//! ```text
+//!   listener   connections: bounded, none of them idle or slow for long
+//!   mod        one request: span, counts, panics, the way to its handler
+//!   kv/        request -> operation      -> node -> answer -> response
+//!   control    founding, looking, probes -> node -> answer -> response
+//!   query origin body condition problem    what they share
+//! ```
+//!
+//! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
+//! node, and an answer becomes a response without one. A handler is the few lines between.
+//!
+//! [`Problem`]: steadfast_cli::api::problem::Problem
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, http::Method};
+use futures_util::FutureExt;
+use steadfast_cli::api::{header, key};
+use steadfast_raft::node::Node;
+use tokio::time::Instant;
+use tower_service::Service;
+use tracing::Instrument;
+
+mod body;
+mod control;
+mod kv;
+mod listener;
+mod metrics;
+mod origin;
+mod patience;
+mod problem;
+mod query;
+
+pub(crate) use listener::Server;
+use metrics::Metrics;
+
+/// What answers requests. Cheap to clone.
+#[derive(Clone, Debug)]
+struct App {
+    node: Node,
+    metrics: Arc<Metrics>,
+    control: Router,
+}
+
+impl App {
+    fn new(node: Node) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let control =
+            control::router(control::Control { node: node.clone(), metrics: Arc::clone(&metrics) });
+        Self { node, metrics, control }
+    }
+
+    /// Answers one request, whatever happens.
+    async fn answer(&self, request: Request) -> Response {
+        let started = Instant::now();
+        let (method, route) = (request.method().clone(), metrics::route(request.uri().path()));
+        let span = tracing::debug_span!(
+            "request",
+            %method,
+            route,
+            shard = tracing::field::Empty,
+            status = tracing::field::Empty,
+            outcome = tracing::field::Empty,
+        );
+        let handled = AssertUnwindSafe(self.dispatch(request).instrument(span.clone()));
+        let response = handled.catch_unwind().await.unwrap_or_else(|_| panicked(&method));
+        self.metrics.count(route, &method, response.status(), started.elapsed());
+        record(&span, &method, &response);
+        response
+    }
+
+    /// Finds the handler. Keys come first and without the router: they are the hot path, and
+    /// their path is theirs alone to read.
+    async fn dispatch(&self, request: Request) -> Response {
+        let rest = request.uri().path().strip_prefix(key::PATH);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return kv::serve(&self.node, request).await;
+        }
+        let Ok(response) = self.control.clone().call(request).await;
+        response
+    }
+}
+
+/// Answers for a handler that panicked. The panic itself was printed by the hook.
+fn panicked(method: &Method) -> Response {
+    problem::response(&problem::internal(mutates(method)))
+}
+
+/// Returns whether a request of this method may change something.
+fn mutates(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Notes in the request's span what came of it.
+fn record(span: &tracing::Span, method: &Method, response: &Response) {
+    if span.is_disabled() {
+        return;
+    }
+    let status = response.status().as_u16();
+    let outcome = match (status, mutates(method)) {
+        (_, false) => "none",
+        (200..300, true) => "applied",
+        (500 | 504, true) => "unknown",
+        (_, true) => "not_applied",
+    };
+    if let Some(shard) = response.headers().get(header::SHARD).and_then(|shard| shard.to_str().ok())
+    {
+        span.record("shard", shard);
+    }
+    span.record("status", status).record("outcome", outcome);
+    tracing::debug!(parent: span, "answered");
+}
+
+/// Returns a short text as a response.
+fn text(text: &'static str) -> Response {
+    ([("content-type", "text/plain; charset=utf-8")], Body::from(text)).into_response()
+}

@@ -1,0 +1,139 @@
+//! A node's life: read the settings, open, serve, stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use steadfast_raft::clock::SystemClock;
+use steadfast_raft::disk::RealDisk;
+use steadfast_raft::net::Address;
+use steadfast_raft::net::tcp::TcpNet;
+use steadfast_raft::node::{Node, NodeConfig, Seams};
+use steadfast_raft::runtime::with_seed;
+use steadfast_raft::snapshot::sled::SledSnapshots;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::config::{Config, Flags};
+use crate::http::Server;
+
+/// How long a graceful stop takes at most. What runs services kills after 10 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long work on blocking threads may go on after that.
+const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Runs a node until it is told to stop, or must.
+pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
+    let config = Config::load(flags, std::env::vars_os())
+        .context("the settings cannot be used; nothing was started")?;
+    prepare(&config.data)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the system gives no event queue")?;
+    let seed = getrandom::u64().context("the system gives no randomness")?;
+    let ended = runtime.block_on(with_seed(seed, serve(config)));
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+    ended
+}
+
+/// Makes the data directory, but not the one above it: that one is missing when a disk is not
+/// mounted, and a node must not start empty beside its data.
+fn prepare(data: &Path) -> anyhow::Result<()> {
+    match std::fs::create_dir(data) {
+        Ok(()) => tracing::info!(data = %data.display(), "made the data directory"),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let shown = data.display();
+            return Err(error).with_context(|| {
+                format!(
+                    "the data directory {shown} is missing and cannot be made; nothing was \
+                     started. Is its disk mounted? Make the directory above it, or give another \
+                     with --data"
+                )
+            });
+        }
+    }
+    if !data.is_dir() {
+        bail!("{} is no directory; give another with --data", data.display());
+    }
+    Ok(())
+}
+
+/// Opens the node and serves it.
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut stop = Stop::new()?;
+    let http = config.http;
+    let listener = TcpListener::bind(http).await.with_context(|| {
+        format!("cannot listen for clients at {http}; choose another address with --http")
+    })?;
+    let data = config.data.clone();
+    let node = Node::start(node_config(config), seams(&data)?)
+        .await
+        .with_context(|| format!("the node on {} did not start", data.display()))?;
+    let server = Server::start(listener, node.clone());
+    tracing::info!(%http, data = %data.display(), "serving");
+    tokio::select! {
+        why = node.failed() => bail!("this node must not go on and has stopped: {why}"),
+        name = stop.next() => tracing::info!("{name}: stopping"),
+    }
+    tokio::select! {
+        () = shutdown(server, &node) => Ok(()),
+        name = stop.next() => bail!("{name} again: stopped at once, leadership not handed over"),
+    }
+}
+
+/// Stops: no new requests, leadership handed over, requests in progress answered.
+async fn shutdown(server: Server, node: &Node) {
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    tokio::join!(server.shutdown(deadline), node.shutdown(deadline));
+    tracing::info!("stopped");
+}
+
+fn node_config(config: Config) -> NodeConfig {
+    NodeConfig {
+        data: config.data,
+        peer_listen: Address(config.peer.to_string()),
+        peer_advertise: config.peer_advertise,
+        http_advertise: format!("http://{}", config.http_advertise),
+        settings: config.settings,
+    }
+}
+
+/// The real doors to the outside.
+fn seams(data: &Path) -> anyhow::Result<Seams> {
+    let snapshots = SledSnapshots::open(&data.join("snapshots"))
+        .with_context(|| format!("the snapshots in {} cannot be opened", data.display()))?;
+    Ok(Seams {
+        clock: Arc::new(SystemClock),
+        disk: Arc::new(RealDisk),
+        net: Arc::new(TcpNet),
+        snapshots: Arc::new(snapshots),
+    })
+}
+
+/// The signals that ask a process to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("the system lets no signal be handled");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
