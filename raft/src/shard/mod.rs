@@ -47,6 +47,9 @@ pub mod ticks;
 pub mod time;
 pub mod types;
 
+#[cfg(test)]
+mod tests;
+
 use self::counts::{Counting, Counts};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};

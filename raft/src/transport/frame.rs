@@ -212,6 +212,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         }
     }
 
+    /// Throws away what was read.
+    pub(super) fn discard(&mut self) {
+        self.buffer.clear();
+    }
+
     /// Takes the next frame that has arrived whole.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, Malformed> {
         let Some(head) = self.buffer.first_chunk::<HEAD_BYTES>() else { return Ok(None) };

@@ -94,6 +94,40 @@ fn kinds_keep_their_numbers() {
 }
 
 #[test]
+fn reasons_and_codes_keep_their_numbers() {
+    for (tag, reason) in (1..).zip([
+        Reason::UnknownKind,
+        Reason::Malformed,
+        Reason::NoReplica,
+        Reason::NotNow,
+        Reason::Overloaded,
+        Reason::Halted,
+    ]) {
+        let refused = Refused::new(reason, "no");
+        assert_eq!(refused.encode()[..], [tag, 0, 2, b'n', b'o']);
+        assert_eq!(Refused::decode(refused.encode()).unwrap(), refused);
+    }
+    for (tag, code) in (0..).zip([
+        Code::Other,
+        Code::Garbage,
+        Code::Version,
+        Code::WrongCluster,
+        Code::WrongNode,
+        Code::Stranger,
+        Code::OldBoot,
+        Code::LostLog,
+        Code::CopiedDirectory,
+        Code::OtherDirectory,
+        Code::Silent,
+        Code::Replaced,
+    ]) {
+        let refusal = Refusal::new(code, "no");
+        assert_eq!(refusal.encode()[..], [tag, 0, 2, b'n', b'o']);
+        assert_eq!(Refusal::decode(refusal.encode()).unwrap(), refusal);
+    }
+}
+
+#[test]
 fn an_exchange_has_these_bytes() {
     let exchange = Exchange {
         hash: 1,

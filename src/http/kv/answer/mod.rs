@@ -78,6 +78,7 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
             response
         }
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
+        WriteResult::Owned => unreachable!("clients do not move slots"),
     }
 }
 
