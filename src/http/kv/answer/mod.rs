@@ -78,7 +78,6 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
             response
         }
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
-        WriteResult::Owned => unreachable!("clients do not move slots"),
     }
 }
 
