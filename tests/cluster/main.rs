@@ -1,0 +1,75 @@
+//! Clusters of real processes of the one binary, on real disks, and what becomes of them.
+//!
+//! ```text
+//!   process      one node: started, signalled, killed, watched
+//!   harness      three of them, founded; at most one cluster at a time
+//!   http         a client that knows whether its request was sent
+//!   load         writers and readers, and the rules that every answer must keep
+//!   segments     the log's bytes on disk, found without the program's help
+//!   kills stops directories input peers views pressure    what is done to them
+//! ```
+//!
+//! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
+//! from it. A failed test prints what the nodes wrote to standard error, and its seed.
+
+#![expect(clippy::disallowed_methods, reason = "real processes live in real time")]
+
+use std::time::{Duration, Instant};
+
+mod directories;
+mod harness;
+mod http;
+mod input;
+mod kills;
+mod load;
+mod peers;
+mod pressure;
+mod process;
+mod segments;
+mod stops;
+mod views;
+
+/// How long a condition that must come true may take. It never takes that long.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time between two looks at a condition.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often leaders are killed when nobody says.
+const ROUNDS_DEFAULT: usize = 3;
+
+/// Returns how often leaders are killed.
+fn rounds() -> usize {
+    match std::env::var("STEADFAST_TEST_ROUNDS") {
+        Ok(text) => text.parse().expect("STEADFAST_TEST_ROUNDS is a number"),
+        Err(_) => ROUNDS_DEFAULT,
+    }
+}
+
+/// Waits until `look` returns something.
+#[track_caller]
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, &mut look)
+}
+
+/// Waits until `look` returns something, for so long.
+#[track_caller]
+fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < patience, "not within {patience:?}: {what}");
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// Returns the seed of a test, which it prints.
+fn seed() -> u64 {
+    let seed = match std::env::var("STEADFAST_TEST_SEED") {
+        Ok(text) => text.parse().expect("STEADFAST_TEST_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("seed {seed}: STEADFAST_TEST_SEED={seed} draws the same numbers");
+    seed
+}
