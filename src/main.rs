@@ -7,12 +7,22 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+use steadfast_cli::exit::{self, Exit};
 
 mod config;
 mod http;
 mod server;
 mod telemetry;
+
+/// A first minute with it.
+const EXAMPLES: &str = "\
+Examples:
+  steadfast start --data ./n1            a node; `steadfast start --help` shows how to run three
+  steadfast cluster init --node 127.0.0.1:7401 --node 127.0.0.1:7402 --node 127.0.0.1:7403
+  steadfast put greeting hello
+  steadfast get greeting
+  steadfast cluster status";
 
 /// What was typed.
 #[derive(Debug, clap::Parser)]
@@ -21,20 +31,13 @@ mod telemetry;
     version,
     about = "A strongly consistent, sharded cache: every acknowledged write survives, and every \
              read is linearizable",
-    after_help = concat!("\
-Examples:
-  steadfast start --data ./n1            one node on this machine; see `steadfast start --help`
-  steadfast cluster init --node 127.0.0.1:7401 --node 127.0.0.1:7402 --node 127.0.0.1:7403
-  steadfast put greeting hello
-  steadfast get greeting
-  steadfast cluster status"),
-    after_long_help = steadfast_cli::exit::HELP,
-    propagate_version = false,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP),
     arg_required_else_help = true
 )]
 struct Args {
     /// Say more on standard error; -vv says all
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 900, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(flatten)]
     client: steadfast_cli::command::Globals,
@@ -46,13 +49,27 @@ struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Run a node: the same command for the first start, a restart and a replacement
+    #[command(long_about = config::HELP)]
     Start(Box<config::Flags>),
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
 }
 
+/// Returns the command line, without the client's options in the help of `start`.
+fn command_line() -> clap::Command {
+    let mut command = Args::command();
+    command.build();
+    command.mut_subcommand("start", |start| {
+        start.mut_args(|arg| {
+            let client = arg.get_help_heading() == Some(steadfast_cli::command::HEADING);
+            arg.hide(client)
+        })
+    })
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let matches = command_line().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let node = matches!(args.command, Command::Start(_));
     telemetry::init(node, args.verbose, args.client.no_color);
     match args.command {
@@ -61,7 +78,8 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{error:#}");
-                ExitCode::FAILURE
+                let usage = error.is::<config::ConfigError>();
+                if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
             }
         },
     }
@@ -70,10 +88,20 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_start_is_about_starting() {
+        let mut command = command_line();
+        let start = command.find_subcommand_mut("start").expect("there is one");
+        let help = start.render_long_help().to_string();
+        assert!(help.contains("--memory-max") && !help.contains("--endpoint"), "{help}");
+        let matches = command_line().get_matches_from(["steadfast", "start", "-v", "--data", "d"]);
+        let args = Args::from_arg_matches(&matches).expect("good flags");
+        assert!(matches!(args.command, Command::Start(_)) && args.verbose == 1);
     }
 }

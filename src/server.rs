@@ -7,11 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
-use steadfast_raft::net::Address;
-use steadfast_raft::net::tcp::TcpNet;
+use steadfast_raft::net::{Address, TcpNet};
 use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
-use steadfast_raft::snapshot::sled::SledSnapshots;
+use steadfast_raft::snapshot::SledSnapshots;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -26,8 +25,7 @@ const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop, or must.
 pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
-    let config = Config::load(flags, std::env::vars_os())
-        .context("the settings cannot be used; nothing was started")?;
+    let config = Config::load(flags, std::env::vars_os())?;
     prepare(&config.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

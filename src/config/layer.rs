@@ -15,9 +15,10 @@ const CONFIG_ENV: &str = "STEADFAST_CONFIG";
 /// Variables that other parts of the program read.
 const OTHERS: [&str; 2] = [crate::telemetry::ENV, "STEADFAST_ENDPOINTS"];
 
-/// The flags of `steadfast start`.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(crate) const HELP: &str = "\
+Runs a node: the same command for the first start, a restart and a replacement.
+
 Examples:
   steadfast start --data ./n1
   steadfast start --data ./n2 --http 127.0.0.1:7302 --peer 127.0.0.1:7402
@@ -34,7 +35,10 @@ environment before the file. Only there: heartbeat_ms (100), election_ms_min (40
 election_ms_max (600), segment_bytes (64MiB), segments_max (8), log_memory_bytes_max (256MiB).
 STEADFAST_LOG says what to trace, such as info,openraft=debug.
 
-SIGTERM hands leadership over and stops within 8 seconds; a second one stops at once.")]
+SIGTERM hands leadership over and stops within 8 seconds; a second one stops at once.";
+
+/// The flags of `steadfast start`.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE")]

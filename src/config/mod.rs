@@ -22,7 +22,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use layer::{Flags, Layer};
+pub(crate) use layer::{Flags, HELP, Layer};
 
 /// Where clients are served, by default.
 const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7301);

@@ -7,14 +7,18 @@ use crate::client::Client;
 use crate::client::kv::Condition;
 use crate::output::Output;
 
-/// Deletes a key.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Deletes a key.
+
 Examples:
   steadfast del cart/42
   steadfast del cart/42 --if-etag 7      only if it is still version 7
 
-Deleting a key that is not there is no error: it exits with 0 and says so.")]
+Deleting a key that is not there is no error: it exits with 0 and says so.";
+
+/// Deletes a key.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Del {
     /// The key: 1 to 1024 bytes, any bytes
     key: OsString,

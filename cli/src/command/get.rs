@@ -6,16 +6,20 @@ use super::{CommandError, key_bytes};
 use crate::client::Client;
 use crate::output::Output;
 
-/// Reads a key.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Reads a key.
+
 Examples:
   steadfast get greeting                 the value, byte for byte
   steadfast get cart/42 > cart.json
   steadfast get cart/42 --meta           its version, and where the answer comes from
   steadfast get cart/42 -o json
 
-Exits with 3 if there is no such key.")]
+Exits with 3 if there is no such key.";
+
+/// Reads a key.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Get {
     /// The key: 1 to 1024 bytes, any bytes
     key: OsString,

@@ -1,4 +1,4 @@
-//! The commands: what was typed becomes an [`Output`](crate::output::Output), or an error with an
+//! The commands: what was typed becomes an [`Output`], or an error with an
 //! exit code. One file per command.
 
 use std::ffi::OsString;
@@ -21,9 +21,12 @@ pub mod version;
 #[cfg(test)]
 mod tests;
 
+/// What the help calls the options of [`Globals`].
+pub const HEADING: &str = "Client options";
+
 /// What every command of the client takes.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Client options")]
+#[command(next_help_heading = HEADING)]
 pub struct Globals {
     /// A node to ask, http://HOST:PORT; repeat it to name others for when it is down
     #[arg(
@@ -61,12 +64,16 @@ pub enum Command {
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     /// Read a key
+    #[command(long_about = get::HELP)]
     Get(get::Get),
     /// Store a value under a key
+    #[command(long_about = put::HELP)]
     Put(put::Put),
     /// Delete a key
+    #[command(long_about = del::HELP)]
     Del(del::Del),
     /// Print the version of this program, and that of a node if one can be reached
+    #[command(long_about = version::HELP)]
     Version(version::Version),
 }
 

@@ -13,9 +13,10 @@ use crate::client::Client;
 use crate::client::kv::Condition;
 use crate::output::Output;
 
-/// Stores a value under a key.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Stores a value under a key.
+
 Examples:
   steadfast put greeting hello
   steadfast put cart/42 @cart.json                  from a file
@@ -25,7 +26,10 @@ Examples:
   steadfast put cart/42 @cart.json --if-etag 7      only if it is still version 7
 
 Prints the new version, which --if-etag takes. Exits with 4 if the condition did not hold, and with
-7 if nobody knows whether the value was stored: read the key before you put it again.")]
+7 if nobody knows whether the value was stored: read the key before you put it again.";
+
+/// Stores a value under a key.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Put {
     /// The key: 1 to 1024 bytes, any bytes
     key: OsString,

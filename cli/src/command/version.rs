@@ -3,12 +3,16 @@
 use crate::client::Client;
 use crate::output::Output;
 
-/// Prints versions.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Prints the version of this program, and that of a node if one can be reached.
+
 Examples:
   steadfast version
-  steadfast version -o json")]
+  steadfast version -o json";
+
+/// Prints versions.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Version {}
 
 impl Version {

@@ -103,7 +103,7 @@ fn identity_and_log(
     let open_log = |identity: &Identity, start| {
         let (disk, directory) = (Arc::clone(disk), log.clone());
         let (id, boot) = (identity.directory(), identity.boot());
-        wal::open(Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
+        wal::open(&Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
     };
     let mut random = runtime::random();
     let unwritten = |error: io::Error| unusable(path, "its identity", &error);
@@ -113,6 +113,7 @@ fn identity_and_log(
             disk.create_dir_all(&log).map_err(|error| unusable(path, "its log", &error))?;
             let (wal, writer) = open_log(&identity, Start::First)?;
             disk.sync_dir(path).map_err(unwritten)?;
+            disk.sync_dir(&above(path)).map_err(unwritten)?;
             identity.publish().map_err(unwritten)?;
             Ok((identity, wal, writer))
         }
@@ -121,6 +122,14 @@ fn identity_and_log(
             let (wal, writer) = open_log(&identity, Start::Again)?;
             Ok((identity, wal, writer))
         }
+    }
+}
+
+/// Returns the directory that holds the name of the data directory: that name must last too.
+fn above(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
     }
 }
 

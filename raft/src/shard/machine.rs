@@ -197,7 +197,7 @@ impl RaftStateMachine<Types> for Machine {
         _meta: &RaftSnapshotMeta,
         snapshot: SnapshotData,
     ) -> io::Result<()> {
-        let content = self.snapshots.load(snapshot).await.map_err(io::Error::other)?;
+        let content = self.snapshots.install(snapshot).await.map_err(io::Error::other)?;
         self.time.observe_applied(content.state.now());
         self.replica.replace(content);
         Ok(())
@@ -213,15 +213,21 @@ impl RaftSnapshotBuilder<Types> for Machine {
 
     /// Returns a snapshot that is durable and published: the log below it may then go.
     ///
-    /// The shard saves its snapshots itself, before it has openraft ask for them here, because an
+    /// The shard saves its snapshots itself and then has openraft adopt them here, because an
     /// error here would end the replica and a disk without room for a snapshot must not.
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
-        if self.snapshots.newest_position().await?.is_none() {
-            let content = self.replica.read().clone();
-            self.snapshots.save(content).await.map_err(io::Error::other)?;
+        if let Some(ready) = self.snapshots.take_ready().await? {
+            return Ok(ready);
+        }
+        let content = self.replica.read().clone();
+        if content.position.is_none() {
+            return Ok(self.snapshots.of_nothing());
+        }
+        if let Err(error) = self.snapshots.save(content).await {
+            tracing::warn!(%error, "no snapshot of what is applied now; an older one must do");
         }
         let newest = self.snapshots.newest().await?;
-        newest.ok_or_else(|| io::Error::other("no snapshot can be read back"))
+        newest.ok_or_else(|| io::Error::other("there is no snapshot, and none can be written"))
     }
 }
 

@@ -29,6 +29,7 @@ use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
 use tokio::sync::watch;
 
 pub mod counts;
+pub mod fetch;
 pub mod handover;
 pub mod log;
 pub mod log_time;
@@ -47,6 +48,9 @@ pub mod ticks;
 pub mod time;
 pub mod types;
 
+#[cfg(test)]
+mod tests;
+
 use self::counts::{Counting, Counts};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
@@ -54,6 +58,7 @@ use self::network::Network;
 use self::propose::Proposer;
 use self::read::Reads;
 use self::receive::Receiving;
+use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
 use self::time::ShardTime;
 use self::types::Types;
@@ -115,6 +120,8 @@ struct Inner {
     reads: Reads,
     time: Arc<ShardTime>,
     receiving: Receiving,
+    /// The snapshot that a peer is fetching, kept open.
+    served: tokio::sync::Mutex<Option<SnapshotData>>,
     counts: Arc<Counting>,
     timers: Timers,
     tasks: Mutex<Vec<Task<()>>>,
@@ -200,6 +207,7 @@ impl Shard {
                 reads,
                 time,
                 receiving: Receiving::default(),
+                served: tokio::sync::Mutex::default(),
                 counts,
                 timers,
                 tasks: Mutex::default(),

@@ -29,6 +29,7 @@ use crate::state::content::{LoadError, Loader};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, LogPosition};
 
+type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
 
 /// The snapshots of one shard.
@@ -39,6 +40,8 @@ pub struct ShardSnapshots {
     log: GroupLog,
     /// The manifest that was last written or read: most often the newest.
     known: Arc<Mutex<Option<Manifest>>>,
+    /// A snapshot that openraft is about to be told of.
+    ready: Arc<Mutex<Option<LogPosition>>>,
 }
 
 /// What a shard starts with.
@@ -68,7 +71,7 @@ pub enum OpenError {
 impl ShardSnapshots {
     /// Returns the snapshots of `group`, kept in `store`, over its log.
     pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
-        Self { group, store, log, known: Arc::default() }
+        Self { group, store, log, known: Arc::default(), ready: Arc::default() }
     }
 
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
@@ -129,6 +132,28 @@ impl ShardSnapshots {
         self.remove_below(newest).await
     }
 
+    /// Has the snapshot at `position` be the next that openraft gets.
+    pub fn make_ready(&self, position: LogPosition) {
+        *lock(&self.ready) = Some(position);
+    }
+
+    /// Returns the snapshot that lies ready, once.
+    pub async fn take_ready(&self) -> io::Result<Option<RaftSnapshot>> {
+        let Some(position) = lock(&self.ready).take() else { return Ok(None) };
+        match self.data(position).await {
+            Ok(data) => Ok(Some(raft_snapshot(data)?)),
+            Err(SnapshotError::Io(error)) => Err(error),
+            Err(SnapshotError::Damaged { .. }) => Ok(None),
+        }
+    }
+
+    /// Returns a snapshot of a replica that has applied nothing. It is not kept anywhere.
+    pub fn of_nothing(&self) -> RaftSnapshot {
+        let manifest = Tally::default().manifest(self.group, LogPosition::default(), Bytes::new());
+        let snapshot = SnapshotData::new(manifest, Arc::clone(&self.store));
+        Snapshot { meta: RaftSnapshotMeta::default(), snapshot }
+    }
+
     /// Returns what the newest published snapshot reflects.
     pub async fn newest_position(&self) -> io::Result<Option<LogPosition>> {
         Ok(self.list().await?.first().copied())
@@ -138,10 +163,7 @@ impl ShardSnapshots {
     pub async fn newest(&self) -> io::Result<Option<RaftSnapshot>> {
         for position in self.list().await? {
             match self.data(position).await {
-                Ok(data) => {
-                    let meta = snapshot_meta(data.manifest()).map_err(io::Error::other)?;
-                    return Ok(Some(Snapshot { meta, snapshot: data }));
-                }
+                Ok(data) => return Ok(Some(raft_snapshot(data)?)),
                 Err(SnapshotError::Io(error)) => return Err(error),
                 Err(error @ SnapshotError::Damaged { .. }) => {
                     tracing::error!(%error, "damaged snapshot passed over");
@@ -182,6 +204,21 @@ impl ShardSnapshots {
         Ok(SnapshotData::new(published, Arc::clone(&self.store)))
     }
 
+    /// Reads a snapshot whole, after making sure that it is kept here: what a replica has applied
+    /// must outlive the log that it replaces.
+    pub async fn install(&self, data: SnapshotData) -> Result<Content, SnapshotError> {
+        let manifest = data.manifest().clone();
+        if self.list().await?.contains(&manifest.position) {
+            return self.load(data).await;
+        }
+        let mut writer = self.begin(manifest.position).await?;
+        for number in 0..manifest.chunks {
+            writer = self.append(writer, data.chunk(number).await?).await?;
+        }
+        let kept = self.finish(writer, manifest).await?;
+        self.load(kept).await
+    }
+
     /// Reads a snapshot whole, and checks all of it.
     pub async fn load(&self, data: SnapshotData) -> Result<Content, SnapshotError> {
         let manifest = data.manifest().clone();
@@ -211,7 +248,7 @@ impl ShardSnapshots {
     }
 
     async fn data(&self, position: LogPosition) -> Result<SnapshotData, SnapshotError> {
-        let known = self.known().clone().filter(|known| known.position == position);
+        let known = lock(&self.known).clone().filter(|known| known.position == position);
         let manifest = match known {
             Some(manifest) => manifest,
             None => {
@@ -226,11 +263,7 @@ impl ShardSnapshots {
     }
 
     fn note(&self, manifest: Manifest) {
-        *self.known() = Some(manifest);
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Manifest>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.known) = Some(manifest);
     }
 
     async fn list(&self) -> io::Result<Vec<LogPosition>> {
@@ -291,6 +324,15 @@ fn write(
 #[expect(clippy::disallowed_methods, reason = "it is on a blocking thread, so nobody waits for it")]
 fn pause() {
     std::thread::sleep(limits::SNAPSHOT_PACE_PAUSE);
+}
+
+fn raft_snapshot(data: SnapshotData) -> io::Result<RaftSnapshot> {
+    let meta = snapshot_meta(data.manifest()).map_err(io::Error::other)?;
+    Ok(Snapshot { meta, snapshot: data })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn membership(manifest: &Manifest) -> io::Result<Membership> {

@@ -60,6 +60,7 @@ impl Shard {
 
     /// Has openraft take over the newest snapshot. Returns whether it did.
     async fn adopt(&self, saved: LogPosition) -> bool {
+        self.snapshots().make_ready(saved);
         if self.raft().trigger().snapshot().await.is_err() {
             return false;
         }

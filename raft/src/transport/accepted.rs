@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::dialled::{End, check_newest, report, say_goodbye, silent};
+use super::dialled::{End, GOODBYE_TIMEOUT, check_newest, hang_up, report, say_goodbye, silent};
 use super::exchange::Exchange;
 use super::frame::{
     ANSWER, BODY_BYTES_MAX, Frame, FrameReader, GOODBYE, Kind, REFUSED, Reason, Refused,
@@ -101,6 +101,8 @@ async fn shake(inner: &Inner, stream: &mut Stream) -> Result<Hello, End> {
         Err(refusal) => {
             let refusing = Refusing { member: own.member, refusal: refusal.clone() };
             handshake::send(&mut stream.writer, &Message::Refusal(refusing)).await?;
+            let mut reader = FrameReader::new(&mut stream.reader);
+            drop(timeout(GOODBYE_TIMEOUT, hang_up(&mut stream.writer, &mut reader)).await);
             Err(End::Closing(refusal))
         }
     }
@@ -137,17 +139,27 @@ async fn serve(inner: &Inner, known: Option<&Known>, about: About, stream: Strea
         reader: FrameReader::new(stream.reader),
         outgoing: Outgoing::default(),
         running: FuturesUnordered::new(),
+        running_bytes: 0,
         heard: Instant::now(),
     };
     let mut writer = stream.writer;
     let Err(end) = answering.run(&mut writer).await;
     if let End::Closing(refusal) = &end {
-        say_goodbye(answering.outgoing, &mut writer, refusal).await;
+        say_goodbye(answering.outgoing, &mut writer, &mut answering.reader, refusal).await;
     }
     end
 }
 
 type Answer = Result<Bytes, Refused>;
+
+/// A request that was carried out, or refused.
+struct Done {
+    group: GroupId,
+    correlation: u64,
+    /// Bytes of its body.
+    bytes: usize,
+    answer: Answer,
+}
 
 /// A connection on which this end answers.
 struct Answering<'a> {
@@ -158,7 +170,9 @@ struct Answering<'a> {
     reader: FrameReader<Box<dyn AsyncRead + Send + Unpin>>,
     outgoing: Outgoing,
     /// Requests whose answer is not ready yet.
-    running: FuturesUnordered<BoxFuture<'static, (GroupId, u64, Answer)>>,
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Bytes of their bodies.
+    running_bytes: usize,
     heard: Instant,
 }
 
@@ -186,6 +200,7 @@ impl Answering<'_> {
     /// Whether another request may be taken on. While not, the other end's queue fills instead.
     fn has_room(&self) -> bool {
         self.running.len() < limits::FRAMES_INFLIGHT_MAX
+            && self.running_bytes < limits::SEND_QUEUE_BYTES_MAX
             && self.outgoing.bytes() < limits::SEND_QUEUE_BYTES_MAX
     }
 
@@ -217,14 +232,17 @@ impl Answering<'_> {
                 return Ok(true);
             }
         };
+        let bytes = body.len();
         let incoming = Incoming { from: self.about.node, kind, group, body };
         let mut handling = (self.inner.callbacks.handle)(incoming);
         // Polled once at once, so that what it enqueues is enqueued in the order of arrival.
         match futures_util::poll!(&mut handling) {
             Poll::Ready(answer) => self.push(group, correlation, answer),
             Poll::Pending => {
-                let done = async move { (group, correlation, handling.await) };
-                self.running.push(Box::pin(done));
+                self.running_bytes += bytes;
+                self.running.push(Box::pin(async move {
+                    Done { group, correlation, bytes, answer: handling.await }
+                }));
             }
         }
         Ok(true)
@@ -251,10 +269,11 @@ impl Answering<'_> {
     }
 
     /// Queues an answer, and with it those that are ready by now.
-    fn finish(&mut self, done: (GroupId, u64, Answer)) {
+    fn finish(&mut self, done: Done) {
         let mut next = Some(done);
-        while let Some((group, correlation, answer)) = next {
-            self.push(group, correlation, answer);
+        while let Some(done) = next {
+            self.running_bytes -= done.bytes;
+            self.push(done.group, done.correlation, done.answer);
             next = self.running.next().now_or_never().flatten();
         }
     }

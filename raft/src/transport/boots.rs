@@ -102,7 +102,7 @@ impl Boots {
         let base = bytes.try_get_u128()?;
         let first = bytes.try_get_u64()?;
         let count = u64::from(bytes.try_get_u16()?);
-        if count == 0 || BOOTS_KEPT_MAX as u64 <= count - 1 || first == 0 {
+        if count == 0 || (BOOTS_KEPT_MAX as u64) < count || first == 0 {
             return Err(Malformed(format!("a list of {count} starts from {first}")));
         }
         if first.checked_add(count).is_none() {

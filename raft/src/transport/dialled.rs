@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft_rt::AsyncRuntime;
 use rand::RngExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
@@ -21,11 +21,11 @@ use super::refusal::{Code, Refusal};
 use super::wire::Malformed;
 use crate::limits;
 use crate::net::{Address, Stream};
-use crate::runtime::Runtime;
+use crate::runtime;
 use crate::words::{Boot, GroupId, NodeId};
 
 /// How long an end that closes a connection tries to say why.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a connection ended, or was not made.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ pub(super) async fn keep(inner: Arc<Inner>, known: Arc<Known>) {
 /// Returns how long to wait before the next try: doubling, within bounds, half of it by chance.
 fn pause(try_number: u32) -> Duration {
     let longest = limits::REDIAL_MIN.saturating_mul(1 << try_number.min(16));
-    longest.min(limits::REDIAL_MAX).mul_f64(Runtime::thread_rng().random_range(0.5..1.0))
+    longest.min(limits::REDIAL_MAX).mul_f64(runtime::random().random_range(0.5..1.0))
 }
 
 /// Traces the end of a connection, and stops the node where a peer says that it must.
@@ -144,13 +144,14 @@ pub(super) async fn shake(
     hello: Hello,
     judge: impl FnOnce(&Hello) -> Result<(), Refusal>,
 ) -> Result<(Connection, Presented), End> {
-    let to = hello.to;
+    let (own, to) = (hello.presented.member, hello.to);
     let steps = async {
         let mut stream = inner.net.connect(address).await?;
         handshake::send(&mut stream.writer, &Message::Hello(hello)).await?;
         match handshake::receive(&mut stream.reader).await? {
             Message::Refusal(refusing) => {
-                let member = refusing.member.filter(|member| Some(member.node) == to);
+                let meant = own.zip(to).map(|(own, node)| Member { node, ..own });
+                let member = refusing.member.filter(|member| Some(*member) == meant);
                 Err(End::Told(refusing.refusal, member))
             }
             Message::Hello(theirs) => {
@@ -169,19 +170,43 @@ pub(super) async fn shake(
 
 /// Tells the other end why this one closes, if it listens.
 async fn goodbye(stream: &mut Stream, refusal: Refusal) -> End {
-    say_goodbye(Outgoing::default(), &mut stream.writer, &refusal).await;
+    let mut reader = FrameReader::new(&mut stream.reader);
+    say_goodbye(Outgoing::default(), &mut stream.writer, &mut reader, &refusal).await;
     End::Closing(refusal)
 }
 
 /// Sends what is left to send, and then why the connection ends.
-pub(super) async fn say_goodbye<W>(mut outgoing: Outgoing, writer: &mut W, refusal: &Refusal)
-where
-    W: tokio::io::AsyncWrite + Unpin,
+pub(super) async fn say_goodbye<W, R>(
+    mut outgoing: Outgoing,
+    writer: &mut W,
+    reader: &mut FrameReader<R>,
+    refusal: &Refusal,
+) where
+    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
 {
     let body = refusal.encode();
     outgoing.push(Frame { kind: GOODBYE, group: GroupId::default(), correlation: 0, body });
+    let steps = async {
+        outgoing.flush(writer).await?;
+        hang_up(writer, reader).await
+    };
     // The connection ends either way.
-    drop(timeout(GOODBYE_TIMEOUT, outgoing.flush(writer)).await);
+    drop(timeout(GOODBYE_TIMEOUT, steps).await);
+}
+
+/// Says that nothing follows, and reads until the other end agrees. A socket that closes with
+/// unread bytes takes back what it has sent, and with it the reason.
+pub(super) async fn hang_up<W, R>(writer: &mut W, reader: &mut FrameReader<R>) -> io::Result<()>
+where
+    W: AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
+{
+    writer.shutdown().await?;
+    loop {
+        reader.fill().await?;
+        reader.discard();
+    }
 }
 
 /// Sends what is asked and hands out what is answered, until the connection ends.
@@ -207,7 +232,7 @@ pub(super) async fn serve(
     let mut writer = stream.writer;
     let Err(end) = asking.run(&mut writer).await;
     if let End::Closing(refusal) = &end {
-        say_goodbye(asking.outgoing, &mut writer, refusal).await;
+        say_goodbye(asking.outgoing, &mut writer, &mut asking.reader, refusal).await;
     }
     end
 }
@@ -220,7 +245,7 @@ struct Asking<'a> {
     member: Option<Member>,
     boot: Boot,
     newest: watch::Receiver<Newest>,
-    reader: FrameReader<Box<dyn tokio::io::AsyncRead + Send + Unpin>>,
+    reader: FrameReader<Box<dyn AsyncRead + Send + Unpin>>,
     outgoing: Outgoing,
     heard: Instant,
     /// The answer to the last exchange, until it comes.
@@ -233,7 +258,7 @@ type Never = std::convert::Infallible;
 impl Asking<'_> {
     async fn run<W>(&mut self, writer: &mut W) -> Result<Never, End>
     where
-        W: tokio::io::AsyncWrite + Unpin,
+        W: AsyncWrite + Unpin,
     {
         let mut tick = interval(limits::EXCHANGE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -79,17 +79,22 @@ pub struct Incoming {
 pub type Handler =
     Arc<dyn Fn(Incoming) -> BoxFuture<'static, Result<Bytes, Refused>> + Send + Sync>;
 
+/// Judges a peer.
+pub type Accept = dyn Fn(&Presented) -> Result<(), Refusal> + Send + Sync;
+/// Takes what a peer tells once a second.
+pub type TakeExchange = dyn Fn(NodeId, &Exchange) -> Result<(), Refusal> + Send + Sync;
+
 /// What the transport asks of the node. None of these may block.
 #[derive(Clone)]
 pub struct Callbacks {
     /// Says who this node is, now.
     pub present: Arc<dyn Fn() -> Presented + Send + Sync>,
     /// Judges a peer by its directory and starts and, if it passes, remembers it.
-    pub accept: Arc<dyn Fn(&Presented) -> Result<(), Refusal> + Send + Sync>,
+    pub accept: Arc<Accept>,
     /// Makes this node's part of an exchange.
     pub make_exchange: Arc<dyn Fn() -> Exchange + Send + Sync>,
     /// Takes a peer's part. An error closes the connection.
-    pub take_exchange: Arc<dyn Fn(NodeId, &Exchange) -> Result<(), Refusal> + Send + Sync>,
+    pub take_exchange: Arc<TakeExchange>,
     /// Answers all other requests.
     pub handle: Handler,
 }

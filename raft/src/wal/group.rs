@@ -1,14 +1,15 @@
 //! The handles: what shards see of the log.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::front::{Front, split};
 use super::item::Item;
-use super::record::{Record, State, entry_bytes};
+use super::record::{Record, State};
 use super::space::{Asker, Counts, Full, Gauges, Room};
 use super::{Done, GroupState, LogClosed, LogEntry};
 use crate::words::{GroupId, LogPosition, Sequence, Vote};
@@ -40,60 +41,6 @@ struct Shared {
     gauges: Arc<Gauges>,
     pressure: watch::Receiver<Vec<GroupId>>,
     append_bytes_max: usize,
-}
-
-/// What a group shows: the state with all that is queued, and the entries since the last purge.
-#[derive(Debug, Default)]
-pub(super) struct Front {
-    pub(super) state: State,
-    pub(super) entries: VecDeque<LogEntry>,
-}
-
-impl Front {
-    /// Returns the last position, purged or not.
-    fn last(&self) -> Option<LogPosition> {
-        self.entries.back().map(|entry| entry.position).or(self.state.purged)
-    }
-
-    /// Follows a record that is on its way to the writer.
-    ///
-    /// # Panics
-    ///
-    /// If it does not fit: the caller would leave a hole in the log.
-    fn apply(&mut self, id: GroupId, record: &Record) {
-        let fits = self.state.apply(record);
-        assert!(fits.is_ok(), "{id}: {record:?} does not follow {:?}", self.state);
-        let (start, next) = (self.state.memory_start(), self.state.next);
-        while self.entries.back().is_some_and(|entry| next <= entry.position.index) {
-            self.entries.pop_back();
-        }
-        while self.entries.front().is_some_and(|entry| entry.position.index < start) {
-            self.entries.pop_front();
-        }
-        match record {
-            Record::Append(_, entries) => self.entries.extend(entries.iter().cloned()),
-            Record::Reset(..) | Record::Drop(_) => self.entries.clear(),
-            Record::State(..)
-            | Record::Truncate(..)
-            | Record::Purge(..)
-            | Record::Floor(..)
-            | Record::Vote(..)
-            | Record::Committed(..)
-            | Record::Replace(..)
-            | Record::Close(_) => {}
-        }
-    }
-
-    /// Returns the position of the entry `index`, if it is in memory or was purged last.
-    fn position(&self, index: u64) -> Option<LogPosition> {
-        match self.entries.front().map(|entry| entry.position.index) {
-            Some(first) if first <= index => {
-                let i = usize::try_from(index - first).ok()?;
-                self.entries.get(i).map(|entry| entry.position)
-            }
-            Some(_) | None => self.state.purged.filter(|purged| purged.index == index),
-        }
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -234,8 +181,9 @@ impl GroupLog {
     ///
     /// # Panics
     ///
-    /// If they do not continue the log.
+    /// If there are none, or they do not continue the log.
     pub async fn append(&self, entries: Vec<LogEntry>, done: Done) -> Result<(), LogClosed> {
+        assert!(!entries.is_empty(), "{}: an append of nothing", self.id);
         let mut parts = split(entries, self.shared.append_bytes_max).into_iter().peekable();
         let mut done = Some(done);
         while let Some(part) = parts.next() {
@@ -411,21 +359,4 @@ impl GroupLog {
         self.shared.gauges.enqueued(record.bytes());
         permit.send(Item::Record(record, done));
     }
-}
-
-/// Splits entries into parts of at most `bytes_max` bytes, larger ones alone.
-fn split(entries: Vec<LogEntry>, bytes_max: usize) -> Vec<Vec<LogEntry>> {
-    let mut parts: Vec<Vec<LogEntry>> = Vec::new();
-    let mut bytes = usize::MAX;
-    for entry in entries {
-        let more = entry_bytes(&entry);
-        if bytes.saturating_add(more) <= bytes_max {
-            bytes += more;
-            parts.last_mut().expect("a part was begun").push(entry);
-        } else {
-            bytes = more;
-            parts.push(vec![entry]);
-        }
-    }
-    parts
 }

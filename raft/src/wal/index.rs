@@ -35,6 +35,11 @@ impl State {
             Record::State(_, state) => *self = *state,
             Record::Append(_, entries) => {
                 let from = entries.first().ok_or(Misfit)?.position.index;
+                if self.next == 0 && self.purged.is_none() {
+                    // A log that never held anything may begin anywhere: whether a snapshot
+                    // covers what is before it is decided where the two are put together.
+                    (self.start, self.next) = (from, from);
+                }
                 if from != self.next {
                     return Err(Misfit);
                 }

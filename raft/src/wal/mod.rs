@@ -16,7 +16,7 @@
 //!
 //! The log is a chain of batches in segments of fixed length. A segment is a file that was filled
 //! with zeros and made durable before its first use, and that is used again once it is no longer
-//! needed; its name means nothing. It begins with a *head*: a batch that holds the [state] of
+//! needed; its name means nothing. It begins with a *head*: a batch that holds the state of
 //! every group at exactly this point, so that nothing before it is needed but entries. It ends
 //! with a *closing batch*, for which there is always room. Each segment has a random secret that
 //! seeds its checksums; the closing batch before it announces the secret and the head repeats it.
@@ -40,12 +40,12 @@
 //!
 //! What this cannot tell: damage to the last synced write, while no later header is on disk, from
 //! a write that a power cut tore. A marker narrows that window, and the peers' memory of
-//! [`Wal::synced`] catches most of the rest (D8).
-//!
-//! [state]: record::State
+//! [`Wal::synced`] catches most of the rest (D8). And what is written again at start (7) is taken
+//! not to turn to garbage when a power cut interrupts that: the bytes are the same.
 
 mod batch;
 mod codec;
+mod front;
 mod group;
 mod index;
 mod item;

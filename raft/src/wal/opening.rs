@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, watch};
 use super::batch::{
     BLOCK_BYTES, BatchBuffer, HEADER_BYTES, Header, Secret, SegmentId, head_secret,
 };
-use super::group::{Front, Wal};
+use super::front::Front;
+use super::group::Wal;
 use super::index::Index;
 use super::recovery::Recovery;
 use super::segment::{SegmentFile, Segments};
@@ -32,8 +33,8 @@ use crate::words::Sequence;
 /// # Panics
 ///
 /// If `config` is out of its bounds.
-pub fn open(place: Place, start: Start, config: WalConfig) -> Result<(Wal, Writer), WalError> {
-    assert!(config.segment_bytes % BLOCK_BYTES as u64 == 0, "segments are whole blocks");
+pub fn open(place: &Place, start: Start, config: WalConfig) -> Result<(Wal, Writer), WalError> {
+    assert!(config.segment_bytes.is_multiple_of(BLOCK_BYTES as u64), "segments are whole blocks");
     assert!(16 * BLOCK_BYTES as u64 <= config.segment_bytes, "a segment has sixteen blocks");
     assert!(2 <= config.segments_max, "the log has two segments");
     let directory = place.directory.clone();
@@ -67,10 +68,10 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::
 }
 
 /// Makes a log with nothing in it.
-fn found(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalError> {
+fn found(place: &Place, config: WalConfig, align: usize) -> Result<Tail, WalError> {
     let directory = place.directory.clone();
     for path in place.disk.list(&directory).map_err(failed("list", &directory))? {
-        let bytes = read(&open_file(&place, path.clone())?)?;
+        let bytes = read(&open_file(place, path.clone())?)?;
         let head = Header::read(&bytes)
             .filter(|_| head_secret(&bytes).is_some_and(|secret| Header::verifies(&bytes, secret)));
         let beyond = bytes.iter().skip(BLOCK_BYTES).any(|&byte| byte != 0);
@@ -83,7 +84,7 @@ fn found(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalError
         place.disk.sync_dir(directory).map_err(failed("sync", directory))?;
     }
     let segments = Segments::new(Arc::clone(&place.disk), &directory, config.segment_bytes);
-    let mut tail = new_tail(&place, config, align, segments);
+    let mut tail = new_tail(place, config, align, segments);
     let secret = Secret::random().map_err(failed("draw a secret for", &directory))?;
     tail.begin(SegmentId(1), secret).map_err(failed("begin a log in", &directory))?;
     tail.sync().map_err(failed("sync", &directory))?;
@@ -91,8 +92,8 @@ fn found(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalError
 }
 
 /// Finds a log again.
-fn recover(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalError> {
-    let mut recovery = Recovery::examine(&place)?;
+fn recover(place: &Place, config: WalConfig, align: usize) -> Result<Tail, WalError> {
+    let mut recovery = Recovery::examine(place)?;
     let (index, end) = recovery.walk()?;
     recovery.check_rest(end.header.sequence)?;
     if place.boot <= end.header.boot {
@@ -100,7 +101,7 @@ fn recover(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalErr
     }
     recovery.rewrite(&end)?;
     let segments = recovery.segments(&end, config)?;
-    let mut tail = new_tail(&place, config, align, segments);
+    let mut tail = new_tail(place, config, align, segments);
     tail.index = index;
     (tail.segment, tail.offset) = (end.header.segment, end.header.offset + end.header.span());
     (tail.sequence, tail.synced) = (end.header.sequence, end.header.sequence);
@@ -113,7 +114,7 @@ fn recover(place: Place, config: WalConfig, align: usize) -> Result<Tail, WalErr
 /// next head.
 fn resume(tail: &mut Tail) -> std::io::Result<()> {
     tail.restore_memory()?;
-    if tail.fits(HEADER_BYTES) && tail.offset % tail.align as u64 == 0 {
+    if tail.fits(HEADER_BYTES) && tail.offset.is_multiple_of(tail.align as u64) {
         tail.mark()?;
     } else {
         tail.rotate()?;

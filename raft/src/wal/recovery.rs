@@ -19,6 +19,9 @@ use super::segment::{Live, SegmentFile, Segments};
 use super::{Place, WalConfig, WalError};
 use crate::words::Sequence;
 
+/// Bytes of a closing batch's payload.
+const CLOSING_BYTES: usize = 17;
+
 /// A batch as it was found.
 struct Batch<'a> {
     header: Header,
@@ -118,7 +121,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Walks the whole chain. Returns what it says, and where it ends.
-    pub(super) fn walk(&mut self) -> Result<(Index, End), WalError> {
+    pub(super) fn walk(&self) -> Result<(Index, End), WalError> {
         let Some((&highest, &file)) = self.heads.last_key_value() else {
             return Err(self.damaged("no segment has a head that verifies".to_owned()));
         };
@@ -154,12 +157,7 @@ impl<'a> Recovery<'a> {
         match (index.broken(), end) {
             (Some(group), _) => Err(self.damaged(format!("entries of {group} are missing"))),
             (None, None) => unreachable!("the loop saw a segment"),
-            (None, Some(end)) => {
-                if let Some(secret) = end.announced {
-                    self.secrets.entry(end.header.segment.next()).or_insert(secret);
-                }
-                Ok((index, end))
-            }
+            (None, Some(end)) => Ok((index, end)),
         }
     }
 
@@ -182,10 +180,11 @@ impl<'a> Recovery<'a> {
                 if let Record::Close(secret) = record {
                     announced = Some(secret);
                 }
-                let agrees = match &record {
-                    // A later head repeats what the walk has found so far.
-                    Record::State(group, state) if !first => index.state(*group) == *state,
-                    _ => index.apply(&record, at).is_ok(),
+                // A later head repeats what the walk has found so far.
+                let agrees = if let (Record::State(group, state), false) = (&record, first) {
+                    index.state(*group) == *state
+                } else {
+                    index.apply(&record, at).is_ok()
                 };
                 if !agrees {
                     return Err(self.damaged(format!("batch {sequence} contradicts earlier ones")));
@@ -196,24 +195,49 @@ impl<'a> Recovery<'a> {
     }
 
     /// Looks through every file for batches that say that more was synced than was found.
-    pub(super) fn check_rest(&self, last: Sequence) -> Result<(), WalError> {
-        for file in &self.files {
-            let bytes = read(file)?;
-            for offset in (0..bytes.len()).step_by(BLOCK_BYTES) {
-                let secret = Header::read(&bytes[offset..])
-                    .and_then(|header| self.secrets.get(&header.segment));
-                let header =
-                    secret.and_then(|secret| header_at(self.place, &bytes, offset, *secret));
-                if header.is_some_and(|header| last < header.synced) {
-                    return Err(self.damaged(format!(
-                        "it ends with batch {last}, yet {} says at {offset} that later ones were \
-                         durable",
-                        file.path.display()
-                    )));
-                }
+    ///
+    /// Their payloads need not be whole. Closing batches tell the secrets of segments whose heads
+    /// are not, even closing batches that the chain does not reach.
+    pub(super) fn check_rest(&mut self, last: Sequence) -> Result<(), WalError> {
+        for (header, bytes) in self.claims()? {
+            let Some(&secret) = self.secrets.get(&header.segment) else { continue };
+            if !Header::verifies(&bytes, secret) {
+                continue;
+            }
+            if last < header.synced {
+                return Err(self.damaged(format!(
+                    "it ends with batch {last}, yet batch {} says that up to {} all was durable",
+                    header.sequence, header.synced
+                )));
+            }
+            if let Some([Record::Close(next)]) =
+                header.payload(&bytes, secret).and_then(records).as_deref()
+            {
+                self.secrets.entry(header.segment.next()).or_insert(*next);
             }
         }
         Ok(())
+    }
+
+    /// Returns what looks like a header, with as many bytes as a closing batch has, from all
+    /// files, in the order of the segments that they name.
+    fn claims(&self) -> Result<Vec<(Header, Vec<u8>)>, WalError> {
+        let mut claims = Vec::new();
+        for file in &self.files {
+            let bytes = read(file)?;
+            for offset in (0..bytes.len()).step_by(BLOCK_BYTES) {
+                let bytes = &bytes[offset..];
+                let header = Header::read(bytes).filter(|header| {
+                    header.directory == self.place.id && header.offset == offset as u64
+                });
+                if let Some(header) = header {
+                    let len = bytes.len().min(HEADER_BYTES + CLOSING_BYTES);
+                    claims.push((header, bytes[..len].to_vec()));
+                }
+            }
+        }
+        claims.sort_by_key(|(header, _)| header.segment);
+        Ok(claims)
     }
 
     /// Writes the batches that may not be durable once more, as they are, and syncs them

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch::{BLOCK_BYTES, BatchBuffer, HEAD_BYTES, HEADER_BYTES, Header, Secret, SegmentId};
 use super::index::{BatchAt, Index};
@@ -248,12 +248,13 @@ impl Tail {
         let left = self.capacity().saturating_sub(self.offset + align);
         let used = self.segments.live.len() as u64;
         let more = (2 * self.config.segments_max as u64).saturating_sub(used);
+        let files = self.segments.ready().saturating_add(self.segments.creatable()?);
         // One segment stays in reserve.
-        let files = (self.segments.ready() + self.segments.creatable()?).saturating_sub(1);
-        let set =
-            |gauge: &std::sync::atomic::AtomicU64, value| gauge.store(value, Ordering::Relaxed);
+        let disk_room =
+            left.saturating_add(files.saturating_mul(capacity)).saturating_sub(capacity);
+        let set = |gauge: &AtomicU64, value| gauge.store(value, Ordering::Relaxed);
         set(&self.gauges.log_room_bytes, left + more * capacity);
-        set(&self.gauges.disk_room_bytes, left + files.min(more + 1) * capacity);
+        set(&self.gauges.disk_room_bytes, disk_room);
         set(&self.gauges.segments, used);
         set(&self.gauges.disk_bytes, self.segments.disk_bytes());
         set(&self.gauges.memory_bytes, self.index.memory_bytes());

@@ -22,6 +22,8 @@ pub struct Writer {
     /// An item that did not go with the last batch.
     held: Option<Item>,
     records: Vec<Record>,
+    /// Bytes that are written and still count as queued, until the room is measured without them.
+    written_bytes: usize,
     waiting: Vec<Done>,
     pressure: watch::Sender<Vec<GroupId>>,
 }
@@ -38,7 +40,8 @@ impl Writer {
         queue: mpsc::Receiver<Item>,
         pressure: watch::Sender<Vec<GroupId>>,
     ) -> Self {
-        Self { tail, queue, held: None, records: Vec::new(), waiting: Vec::new(), pressure }
+        let (records, waiting) = (Vec::new(), Vec::new());
+        Self { tail, queue, held: None, records, written_bytes: 0, waiting, pressure }
     }
 
     /// Runs in a thread of its own. A write or sync that fails aborts the process: nobody knows
@@ -120,10 +123,9 @@ impl Writer {
     fn write(&mut self, item: Item) -> io::Result<()> {
         match item {
             Item::Record(record, done) => {
-                let bytes = self.gather(record, done);
+                self.written_bytes = self.gather(record, done);
                 self.tail.write(&self.records)?;
                 self.records.clear();
-                self.tail.gauges.dequeued(bytes);
             }
             Item::Recall(group, range, answer) => {
                 // Nobody waits for an answer any more if the shard is gone.
@@ -168,6 +170,7 @@ impl Writer {
         }
         self.tail.segments.prepare()?;
         self.tail.measure()?;
+        self.tail.gauges.dequeued(std::mem::take(&mut self.written_bytes));
         let pressed = self.tail.pressed();
         self.pressure.send_if_modified(|before| {
             let differs = *before != pressed;

@@ -15,8 +15,10 @@ mod tests;
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Cluster {
     /// Found a cluster of nodes that run and belong to none yet
+    #[command(long_about = init::HELP)]
     Init(init::Init),
     /// Show in one line how the cluster is, then its nodes and shards
+    #[command(long_about = status::HELP)]
     Status(status::Status),
 }
 

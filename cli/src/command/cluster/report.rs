@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::api::cluster::{ClusterView, Role, ShardView};
 
 /// Age up to which a sign of life counts: nodes hear of each other every second.
-const HEARD_MS_MAX: u64 = 5_000;
+const HEARD_MS_MAX: u64 = 3_000;
 /// Age up to which a leader's confirmation counts: many heartbeats.
 const CONFIRMED_MS_MAX: u64 = 3_000;
 
@@ -155,7 +155,7 @@ impl Report {
             Verdict::Healthy => format!("healthy: {counts}, {lose}"),
             Verdict::Degraded => format!("degraded: {counts}, {lose}"),
             Verdict::Unavailable => {
-                format!("unavailable: {counts}; requests to the others are refused, not lost")
+                format!("unavailable: {counts}; keys of the other shards are not served")
             }
             Verdict::NotFounded => {
                 "not founded: the nodes that answered belong to no cluster yet; \

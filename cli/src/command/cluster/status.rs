@@ -5,22 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
 use super::report::{Report, Witness};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::output::Output;
 
 /// Most nodes to ask. A cluster has no more.
 const NODES_MAX: usize = 100;
 
-/// Shows how the cluster is.
-#[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "\
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Shows in one line how the cluster is, then its nodes and shards.
+
 Examples:
   steadfast cluster status
   steadfast cluster status -o json
   steadfast cluster status -q > /dev/null || page-someone
 
 Asks every endpoint, and every node that those name, for what it knows by itself: it works while
-nodes are down and without a majority. Exits with 10 unless the cluster is healthy.")]
+nodes are down and without a majority. Exits with 10 unless the cluster is healthy.";
+
+/// Shows how the cluster is.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Status {}
 
 impl Status {
@@ -45,7 +49,7 @@ async fn ask(client: &Client, endpoints: &BTreeSet<String>) -> Vec<Witness> {
     for endpoint in endpoints.iter().take(NODES_MAX).cloned() {
         let client = client.clone();
         calls.spawn(async move {
-            let view = client.view(&endpoint).await.map_err(|error| error.to_string());
+            let view = client.view(&endpoint).await.map_err(why);
             Witness { endpoint, view }
         });
     }
@@ -53,6 +57,17 @@ async fn ask(client: &Client, endpoints: &BTreeSet<String>) -> Vec<Witness> {
     let sorted: BTreeMap<_, _> =
         witnesses.into_iter().map(|witness| (witness.endpoint.clone(), witness)).collect();
     sorted.into_values().collect()
+}
+
+/// Returns why an endpoint did not say, for a list that names it anyway.
+fn why(error: ClientError) -> String {
+    match error {
+        ClientError::Unreachable { tried } => {
+            tried.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join(", ")
+        }
+        ClientError::NoAnswer { why, .. } | ClientError::Strange { why, .. } => why,
+        ClientError::BadEndpoint { .. } | ClientError::Problem { .. } => error.to_string(),
+    }
 }
 
 /// Returns where the nodes say that clients reach the nodes.

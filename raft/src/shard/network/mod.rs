@@ -93,7 +93,7 @@ fn unanswered(error: NoAnswer) -> RPCError<Types> {
 
 /// Says that an answer means nothing.
 fn malformed(error: Malformed) -> RPCError<Types> {
-    unreachable(&error)
+    RPCError::Unreachable(Unreachable::from_string(error))
 }
 
 impl Route {

@@ -84,12 +84,46 @@ fn a_frame_has_these_bytes() {
 #[test]
 fn kinds_keep_their_numbers() {
     let tags: Vec<u8> = Kind::ALL.into_iter().map(|kind| kind as u8).collect();
-    assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 16, 17, 32, 33, 34]);
+    assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 32, 33, 34, 35]);
     for tag in 0..=u8::MAX {
         assert_eq!(
             Kind::from_tag(tag).map(|kind| kind as u8),
             Some(tag).filter(|t| tags.contains(t))
         );
+    }
+}
+
+#[test]
+fn reasons_and_codes_keep_their_numbers() {
+    for (tag, reason) in (1..).zip([
+        Reason::UnknownKind,
+        Reason::Malformed,
+        Reason::NoReplica,
+        Reason::NotNow,
+        Reason::Overloaded,
+        Reason::Halted,
+    ]) {
+        let refused = Refused::new(reason, "no");
+        assert_eq!(refused.encode()[..], [tag, 0, 2, b'n', b'o']);
+        assert_eq!(Refused::decode(refused.encode()).unwrap(), refused);
+    }
+    for (tag, code) in (0..).zip([
+        Code::Other,
+        Code::Garbage,
+        Code::Version,
+        Code::WrongCluster,
+        Code::WrongNode,
+        Code::Stranger,
+        Code::OldBoot,
+        Code::LostLog,
+        Code::CopiedDirectory,
+        Code::OtherDirectory,
+        Code::Silent,
+        Code::Replaced,
+    ]) {
+        let refusal = Refusal::new(code, "no");
+        assert_eq!(refusal.encode()[..], [tag, 0, 2, b'n', b'o']);
+        assert_eq!(Refusal::decode(refusal.encode()).unwrap(), refusal);
     }
 }
 

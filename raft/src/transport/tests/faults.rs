@@ -204,15 +204,57 @@ async fn an_exchange_can_end_a_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_stops_is_believed_from_the_member_meant_alone() {
-    with_seed(29, async {
-        let fabric = Fabric::new(29);
-        // Node 3's address is in the list for node 2, and it would stop anyone.
-        let a = Node::start(Arc::new(fabric.host("h1")), &address(1), Spec::node(1)).await;
-        let refusing = Spec { refuse: Some(refusal(Code::LostLog)), ..Spec::node(3) };
-        let c = Node::start(Arc::new(fabric.host("h3")), &address(3), refusing).await;
-        c.transport.set_peers(&BTreeMap::from([(NodeId(1), Address("nowhere:1".into()))]));
-        a.transport.set_peers(&BTreeMap::from([(NodeId(2), address(3))]));
-        assert!(timeout(Duration::from_secs(20), a.transport.must_stop()).await.is_err());
+    for (cluster, node, believed) in [(9, 2, true), (8, 2, false), (9, 3, false)] {
+        with_seed(29, async {
+            let fabric = Fabric::new(29);
+            let a = Node::start(Arc::new(fabric.host("h1")), &address(1), Spec::node(1)).await;
+            let mut listener = fabric.host("h2").listen(&address(2)).await.unwrap();
+            a.transport.set_peers(&BTreeMap::from([(NodeId(2), address(2))]));
+            let (mut stream, _) = listener.accept().await.unwrap();
+            handshake::receive(&mut stream.reader).await.unwrap();
+            let member = Some(Member { cluster: ClusterId(cluster), node: NodeId(node) });
+            let refusing = handshake::Refusing { member, refusal: refusal(Code::LostLog) };
+            handshake::send(&mut stream.writer, &Message::Refusal(refusing)).await.unwrap();
+            let told = timeout(Duration::from_secs(2), a.transport.must_stop()).await;
+            assert_eq!(told.is_ok(), believed);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_connection_takes_the_place_of_an_older() {
+    with_seed(33, async {
+        let fabric = Fabric::new(33);
+        let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
+        b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
+        let presented = Spec::node(1).presented();
+        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
+        let hello = Message::Hello(hello).encode();
+        let mut older = dial(&fabric, 2, &hello).await;
+        handshake::receive(&mut older.reader).await.unwrap();
+        let mut newer = dial(&fabric, 2, &hello).await;
+        handshake::receive(&mut newer.reader).await.unwrap();
+        let goodbye = next(&mut FrameReader::new(older.reader)).await;
+        assert_eq!(Refusal::decode(goodbye.body).unwrap().code, Code::Replaced);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_caller_is_given_up() {
+    with_seed(32, async {
+        let fabric = Fabric::new(32);
+        let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
+        b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
+        let presented = Spec::node(1).presented();
+        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
+        let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;
+        handshake::receive(&mut stream.reader).await.unwrap();
+        let before = Instant::now();
+        let goodbye = next(&mut FrameReader::new(stream.reader)).await;
+        assert_eq!(Refusal::decode(goodbye.body).unwrap().code, Code::Silent);
+        assert!((5..=6).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     })
     .await;
 }

@@ -15,6 +15,7 @@ use crate::words::{ClusterId, DirectoryId, Sequence, ShardId};
 
 mod bytes;
 mod faults;
+mod outgoing;
 mod requests;
 
 const GROUP: GroupId = GroupId::first(ShardId(1));
@@ -66,8 +67,7 @@ struct Node {
 
 impl Node {
     async fn start(net: Arc<dyn Net>, listen: &Address, spec: Spec) -> Self {
-        let (asked, exchanges): (Arc<Mutex<Vec<Bytes>>>, Arc<Mutex<Vec<NodeId>>>) =
-            Default::default();
+        let (asked, exchanges) = (Arc::default(), Arc::default());
         let callbacks = callbacks(&spec, &asked, &exchanges);
         let transport = Transport::start(net, listen, callbacks).await.unwrap();
         Self { transport, asked, exchanges }
@@ -107,8 +107,10 @@ fn callbacks(
             refuse_exchange.clone().map_or(Ok(()), Err)
         }),
         handle: Arc::new(move |incoming| {
-            asked.lock().unwrap().push(incoming.body.clone());
+            let asked = Arc::clone(&asked);
             Box::pin(async move {
+                // At the first poll: what counts is the order of those.
+                asked.lock().unwrap().push(incoming.body.clone());
                 match &incoming.body[..] {
                     b"never" => std::future::pending().await,
                     b"slow" => sleep(Duration::from_secs(1)).await,

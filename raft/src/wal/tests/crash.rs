@@ -70,7 +70,7 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let disk = SimDisk::new(seed);
-        let garbage = seed % 3 == 0;
+        let garbage = seed.is_multiple_of(3);
         if garbage {
             disk.set_tearing(Tearing::Garbage);
         }
@@ -93,7 +93,7 @@ impl Run {
             // The node that dies in its first start has no identity and starts anew.
             let first = self.boot == 1 || self.worlds.len() == 1 && self.worlds[0].is_empty();
             let start = if first && !self.founded() { Start::First } else { Start::Again };
-            match open(place(&self.disk, self.boot), start, SMALL) {
+            match open(&place(&self.disk, self.boot), start, SMALL) {
                 Ok((wal, writer)) => {
                     let writer = spawn(writer.run_task(Duration::from_millis(1)));
                     return Node { wal, writer };

@@ -48,7 +48,7 @@ fn is_whole(wal: &Wal) -> bool {
 }
 
 fn open_again(disk: &SimDisk) -> Result<Wal, WalError> {
-    open(place(disk, 2), Start::Again, SMALL).map(|(wal, _)| wal)
+    open(&place(disk, 2), Start::Again, SMALL).map(|(wal, _)| wal)
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn another_directorys_log_is_refused() {
     run(14, async {
         let disk = small_log().await;
         let other = Place { id: DirectoryId(0xd2), ..place(&disk, 2) };
-        let refused = open(other, Start::Again, SMALL).expect_err("it is not its own");
+        let refused = open(&other, Start::Again, SMALL).expect_err("it is not its own");
         assert!(matches!(refused, WalError::Foreign { found: ID, .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
     });
@@ -158,7 +158,7 @@ fn a_copied_segment_is_refused() {
 fn an_older_identity_is_refused() {
     run(16, async {
         let disk = small_log().await;
-        let refused = open(place(&disk, 1), Start::Again, SMALL).expect_err("it was used before");
+        let refused = open(&place(&disk, 1), Start::Again, SMALL).expect_err("it was used before");
         assert!(matches!(refused, WalError::Restored { .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
     });
@@ -168,13 +168,13 @@ fn an_older_identity_is_refused() {
 fn a_first_start_erases_nothing_but_a_first_head() {
     run(17, async {
         let disk = small_log().await;
-        let refused = open(place(&disk, 2), Start::First, SMALL).expect_err("it was in use");
+        let refused = open(&place(&disk, 2), Start::First, SMALL).expect_err("it was in use");
         assert!(matches!(refused, WalError::Orphaned { .. }), "{refused}");
         assert!(is_whole(&open_again(&disk).expect("nothing was changed")));
 
         let disk = SimDisk::new(17);
         for _ in 0..3 {
-            open(place(&disk, 1), Start::First, SMALL).expect("it holds only its first head");
+            open(&place(&disk, 1), Start::First, SMALL).expect("it holds only its first head");
             disk.kill();
         }
         let node = start(&disk, 1, SMALL).expect("it holds only its first head");
@@ -208,28 +208,26 @@ fn a_newer_format_is_refused() {
 #[test]
 fn a_value_that_imitates_a_batch_stays_a_value() {
     run(20, async {
-        // A copy of the log's own end, headers and all, at the same offset of a block: put into
-        // the log, it must neither continue the chain nor count as damage.
+        // A forger knows everything but the secret: the directory's id, the segment and the block
+        // that the value will lie at. It claims that very much was synced.
         let disk = SimDisk::new(20);
         let node = start(&disk, 1, SMALL).expect("it opens");
         append(&node.group(1), vec![entry(1, 0, "model")]).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let (path, offset, _) = batches(&disk).last().expect("a marker").clone();
-        let at_block = usize::try_from(offset).expect("a small file");
-        let mut imitation = read(&disk, &path)[at_block..at_block + BLOCK_BYTES].to_vec();
-        let synced = 32 + 16 + 8;
-        imitation[synced..synced + 8].copy_from_slice(&u64::MAX.to_le_bytes());
-        let mut value = vec![0; 3 * BLOCK_BYTES];
-        for start in 0..BLOCK_BYTES {
-            value[start..start + BLOCK_BYTES].fill(0);
-            let fake = start + BLOCK_BYTES;
-            value[fake..fake + HEADER_BYTES].copy_from_slice(&imitation[..HEADER_BYTES]);
-            if start % 512 == 0 {
-                let next = node.group(1).state().last.map_or(0, |last| last.index + 1);
-                let payload = Payload::Normal(Bytes::from(value.clone()));
-                append(&node.group(1), vec![LogEntry { position: at(1, next), payload }]).await;
-            }
-        }
+        let (path, marker, _) = batches(&disk).last().expect("a marker").clone();
+        let marker = usize::try_from(marker).expect("a small file");
+        let mut forged = read(&disk, &path)[marker..marker + HEADER_BYTES].to_vec();
+        let block = marker + 2 * BLOCK_BYTES;
+        forged[32..40].copy_from_slice(&(block as u64).to_le_bytes());
+        forged[56..64].copy_from_slice(&u64::MAX.to_le_bytes());
+        let crc = crc32fast::hash(&forged[..HEADER_BYTES - 4]);
+        forged[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        // Before the value come the header, the record's 21 bytes and the entry's 21.
+        let mut value = vec![0; BLOCK_BYTES - HEADER_BYTES - 42];
+        value.extend_from_slice(&forged);
+        let payload = Payload::Normal(Bytes::from(value));
+        append(&node.group(1), vec![LogEntry { position: at(1, 1), payload }]).await;
+        assert_eq!(read(&disk, &path)[block..block + HEADER_BYTES], forged, "as it aimed");
         let held = node.group(1).entries(0..99);
         node.kill(&disk).await;
         assert_eq!(open_again(&disk).expect("it is whole").group(group(1)).entries(0..99), held);

@@ -231,7 +231,7 @@ fn the_thread_writes_to_a_real_disk() {
         let start = if boot == 1 { Start::First } else { Start::Again };
         let directory = directory.path().join("log");
         let place = Place { disk: Arc::clone(&disk), directory, id: ID, boot: Boot(boot) };
-        let (wal, writer) = open(place, start, SMALL).expect("it opens");
+        let (wal, writer) = open(&place, start, SMALL).expect("it opens");
         let thread = writer.run_thread();
         run(boot, async {
             let log = wal.group(group(1));

@@ -1,7 +1,8 @@
 //! What the node says of itself, as wire types.
 
 use steadfast_cli::api::cluster as wire;
-use steadfast_raft::node::api::{InitAnswer, NodeStatus, Role, ShardHash, ShardStatus, Status};
+use steadfast_raft::node::api::{InitAnswer, NodeStatus, ShardHash, ShardStatus, Status};
+use steadfast_raft::shard::Role;
 use steadfast_raft::words::{LogPosition, NodeId};
 
 #[cfg(test)]

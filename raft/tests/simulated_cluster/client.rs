@@ -1,0 +1,206 @@
+//! Clients: each writes its own keys and reads everybody's, through any node that lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use steadfast_raft::command::{Command, Condition};
+use steadfast_raft::node::api::{Consistency, Facts, ReadAnswer, RequestError, WriteResult};
+use steadfast_raft::words::{Key, Revision, TtlMs, Value};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::history::{Ask, At, History, If, Outcome, Record};
+use crate::machine::{MACHINES, Machine, Process};
+
+/// How many clients there are.
+pub(crate) const CLIENTS: usize = 4;
+/// How many keys each of them writes.
+pub(crate) const KEYS_PER_CLIENT: usize = 3;
+/// How many keys there are in all.
+pub(crate) const KEYS: usize = CLIENTS * KEYS_PER_CLIENT;
+/// How long after its deadline an answer may come: a leader's own verdict at the deadline, asked
+/// for over the network, is worth waiting for.
+const LATE_MAX: Duration = Duration::from_millis(500);
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    number: usize,
+    random: Xoshiro256PlusPlus,
+    machines: Arc<[Machine]>,
+    history: Arc<History>,
+    /// The last revision that the client knows of each of its keys.
+    revisions: BTreeMap<usize, u64>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        number: usize,
+        seed: u64,
+        machines: &Arc<[Machine]>,
+        history: &Arc<History>,
+    ) -> Self {
+        Self {
+            number,
+            random: Xoshiro256PlusPlus::seed_from_u64(seed ^ (0xc11e << 32) ^ number as u64),
+            machines: Arc::clone(machines),
+            history: Arc::clone(history),
+            revisions: BTreeMap::new(),
+        }
+    }
+
+    /// Asks one thing after another until told to stop.
+    pub(crate) async fn run(mut self, stop: Arc<AtomicBool>) {
+        while !stop.load(Ordering::Relaxed) {
+            let machine = self.random.random_range(0..MACHINES);
+            let (key, ask) = self.choose();
+            let patience = Duration::from_millis(self.random.random_range(200..2_500));
+            if let Some(process) = self.machines[machine].process() {
+                self.ask(machine, process, key, ask, patience).await;
+            }
+            let pause_ms = self.random.random_range(1..80);
+            sleep(Duration::from_millis(pause_ms)).await;
+        }
+    }
+
+    fn choose(&mut self) -> (usize, Ask) {
+        if self.random.random_bool(0.45) {
+            return (self.random.random_range(0..KEYS), Ask::Read);
+        }
+        let key = self.number * KEYS_PER_CLIENT + self.random.random_range(0..KEYS_PER_CLIENT);
+        let condition = self.condition(key);
+        if self.random.random_bool(0.2) {
+            return (key, Ask::Delete { condition });
+        }
+        let ttl_ms = self.random.random_bool(0.35).then(|| self.random.random_range(100..4_000));
+        (key, Ask::Put { id: self.history.next_id(), ttl_ms, condition })
+    }
+
+    fn condition(&mut self, key: usize) -> If {
+        match self.random.random_range(0..10) {
+            0 => If::Absent,
+            1 => If::Present,
+            2 | 3 => self.revisions.get(&key).map_or(If::Absent, |&it| If::Revision(it)),
+            4.. => If::Always,
+            _ => unreachable!("the range is 0..10"),
+        }
+    }
+
+    /// Asks one thing of one process and records what came of it. Returns whether it has an answer.
+    pub(crate) async fn ask(
+        &mut self,
+        machine: usize,
+        process: Process,
+        key: usize,
+        ask: Ask,
+        patience: Duration,
+    ) -> bool {
+        let begin = self.history.mark();
+        let deadline = Instant::now() + patience;
+        let machines = Arc::clone(&self.machines);
+        let outcome = tokio::select! {
+            biased;
+            () = machines[machine].gone(process.number) => Outcome::Unknown("it died".into()),
+            outcome = timeout_at(deadline + LATE_MAX, self.put_to(&process, key, ask, deadline)) => {
+                outcome.unwrap_or_else(|_late| Outcome::Unknown("LATE".into()))
+            }
+        };
+        let end = self.history.mark();
+        if let Outcome::Stored { at, .. } = &outcome {
+            self.revisions.insert(key, at.applied);
+        }
+        let answered = outcome.at().is_some();
+        let client = self.number;
+        self.history.add(Record { client, machine, key, ask, begin, end, outcome });
+        answered
+    }
+
+    async fn put_to(&mut self, to: &Process, key: usize, ask: Ask, deadline: Instant) -> Outcome {
+        let key = key_named(key);
+        let command = match ask {
+            Ask::Read => {
+                return match to.node.get(key, Consistency::Linearizable, deadline).await {
+                    Ok(answer) => read(&answer),
+                    Err(error) => lost(&error),
+                };
+            }
+            Ask::Put { id, ttl_ms, condition } => Command::Put {
+                key,
+                value: self.value(id),
+                ttl: ttl_ms.map(TtlMs),
+                condition: condition_of(condition),
+            },
+            Ask::Delete { condition } => {
+                Command::Delete { key, condition: condition_of(condition) }
+            }
+        };
+        match to.node.write(command, deadline).await {
+            Ok(answer) => written(&answer.result, &answer.facts),
+            Err(error) => lost(&error),
+        }
+    }
+
+    /// Returns a value that begins with the id of its put and is sometimes long.
+    fn value(&mut self, id: u64) -> Value {
+        let bytes_max = if self.random.random_bool(0.2) { 12_000 } else { 300 };
+        let mut bytes = id.to_be_bytes().to_vec();
+        bytes.resize(8 + self.random.random_range(0..bytes_max), b'.');
+        Value::try_from(Bytes::from(bytes)).expect("a short value")
+    }
+}
+
+fn key_named(key: usize) -> Key {
+    Key::try_from(Bytes::from(format!("key-{key}"))).expect("a short key")
+}
+
+fn condition_of(condition: If) -> Condition {
+    match condition {
+        If::Always => Condition::Always,
+        If::Absent => Condition::Absent,
+        If::Present => Condition::Present,
+        If::Revision(revision) => Condition::RevisionIs(Revision(revision)),
+    }
+}
+
+fn at(facts: &Facts) -> At {
+    At { applied: facts.applied.0, now_ms: facts.log_time.0 }
+}
+
+fn read(answer: &ReadAnswer) -> Outcome {
+    let at = at(&answer.facts);
+    match &answer.found {
+        None => Outcome::Absent { at },
+        Some(found) => {
+            let id = found.value.as_bytes().first_chunk().expect("values begin with an id");
+            Outcome::Found { id: u64::from_be_bytes(*id), revision: found.revision.0, at }
+        }
+    }
+}
+
+fn written(result: &WriteResult, facts: &Facts) -> Outcome {
+    let at = at(facts);
+    match result {
+        WriteResult::Stored { created, revision, .. } => {
+            assert_eq!(revision.0, at.applied, "a put's revision is the count right after it");
+            Outcome::Stored { created: *created, at }
+        }
+        WriteResult::Deleted { existed, revision } => {
+            assert_eq!(revision.0, at.applied, "a deletion answers with the count right after it");
+            Outcome::Deleted { existed: *existed, at }
+        }
+        WriteResult::ConditionFailed { current } => {
+            Outcome::Refused { current: current.map(|it| it.0), at }
+        }
+    }
+}
+
+fn lost(error: &RequestError) -> Outcome {
+    match error {
+        RequestError::NotApplied(refusal) => Outcome::NotApplied(refusal.to_string()),
+        RequestError::Unknown(doubt) => Outcome::Unknown(doubt.to_string()),
+    }
+}

@@ -1,0 +1,198 @@
+//! What goes wrong, drawn from the seed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use steadfast_raft::disk::sim::Tearing;
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::Cluster;
+use crate::machine::{Crash, MACHINES, Machine};
+
+/// How long after its disk was told to fail a process may take to notice.
+const DOOM_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most changes to its disk that a doomed process lives to make.
+const DOOMED_CHANGES_MAX: u64 = 60;
+
+/// Draws faults and carries them out, one after another.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    random: Xoshiro256PlusPlus,
+    cluster: Arc<Cluster>,
+    cuts: Vec<(usize, usize)>,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64, cluster: &Arc<Cluster>) -> Self {
+        let random = Xoshiro256PlusPlus::seed_from_u64(seed ^ (0xfa17 << 32));
+        Self { random, cluster: Arc::clone(cluster), cuts: Vec::new() }
+    }
+
+    /// Carries out `steps` faults, then heals everything.
+    pub(crate) async fn run(mut self, steps: u32) {
+        for _ in 0..steps {
+            let longest_ms = if self.random.random_bool(0.2) { 5_000 } else { 900 };
+            let pause_ms = self.random.random_range(10..longest_ms);
+            sleep(Duration::from_millis(pause_ms)).await;
+            self.look();
+            self.step().await;
+        }
+        self.heal_all();
+        for machine in 0..MACHINES {
+            self.start(machine).await;
+        }
+    }
+
+    /// Checks that nobody stopped by himself.
+    fn look(&self) {
+        for machine in self.cluster.machines.iter() {
+            if let Some(why) = machine.failed() {
+                self.cluster.problem(format!("m{} failed: {why}", machine.index + 1));
+            }
+        }
+    }
+
+    async fn step(&mut self) {
+        let machine = self.random.random_range(0..MACHINES);
+        if self.machine(machine).process().is_none() && self.random.random_bool(0.7) {
+            return self.start(machine).await;
+        }
+        match self.random.random_range(0..100) {
+            0..14 => self.crash(machine).await,
+            14..30 => self.doom(machine).await,
+            30..37 => self.crash_all().await,
+            37..47 => self.stop(machine).await,
+            47..57 => self.cut(machine, false),
+            57..67 => self.cut(machine, true),
+            67..74 => self.isolate(machine),
+            74..90 => self.heal_all(),
+            90..100 => self.jump(machine),
+            _ => unreachable!("the range is 0..100"),
+        }
+    }
+
+    fn machine(&self, machine: usize) -> &Machine {
+        &self.cluster.machines[machine]
+    }
+
+    fn note(&self, what: &str) {
+        self.cluster.note(what);
+    }
+
+    /// Draws what the crash of a machine does to its disk.
+    fn draw_crash(&mut self, machine: usize) -> Crash {
+        let tearing =
+            if self.random.random_bool(0.5) { Tearing::Sectors } else { Tearing::Garbage };
+        self.machine(machine).disk.set_tearing(tearing);
+        if self.random.random_bool(0.5) { Crash::Kill } else { Crash::PowerCut }
+    }
+
+    async fn start(&mut self, machine: usize) {
+        if self.machine(machine).process().is_some() {
+            return;
+        }
+        self.note(&format!("start m{}", machine + 1));
+        if let Err(why) = self.machine(machine).start().await {
+            self.cluster.problem(format!("m{} does not start: {why}", machine + 1));
+        }
+    }
+
+    async fn crash(&mut self, machine: usize) {
+        let crash = self.draw_crash(machine);
+        self.note(&format!("{crash:?} m{}", machine + 1));
+        let ended = self.machine(machine).crash(crash).await;
+        self.cluster.expect(ended);
+        if self.random.random_bool(0.3) {
+            self.start(machine).await;
+        }
+    }
+
+    /// Has a process die in the middle of some change to its disk: soon, or as it starts.
+    async fn doom(&mut self, machine: usize) {
+        let changes = self.random.random_range(0..DOOMED_CHANGES_MAX);
+        let crash = self.draw_crash(machine);
+        self.note(&format!("{crash:?} m{} after {changes} changes", machine + 1));
+        let disk = self.machine(machine).disk.clone();
+        disk.die_after(changes);
+        if self.machine(machine).process().is_none() && self.machine(machine).start().await.is_err()
+        {
+            self.note("died as it started");
+        }
+        if let Some(node) = self.machine(machine).node() {
+            // Idle processes may live on.
+            drop(timeout(DOOM_TIMEOUT, node.failed()).await);
+        }
+        let ended = self.machine(machine).crash(crash).await;
+        self.cluster.expect(ended);
+    }
+
+    /// Takes the power, or the processes, of all machines at one instant.
+    async fn crash_all(&mut self) {
+        let crash = self.draw_crash(0);
+        self.note(&format!("{crash:?} all"));
+        let cluster = Arc::clone(&self.cluster);
+        let nodes: Vec<_> = cluster.machines.iter().map(Machine::sever).collect();
+        for (machine, node) in cluster.machines.iter().zip(nodes) {
+            self.cluster.expect(machine.bury(node, crash).await);
+        }
+        let first = self.random.random_range(0..MACHINES);
+        for machine in 0..MACHINES {
+            if self.random.random_bool(0.8) {
+                self.start((first + machine) % MACHINES).await;
+            }
+        }
+    }
+
+    /// Stops a process gracefully: a leader hands over.
+    async fn stop(&mut self, machine: usize) {
+        self.note(&format!("stop m{}", machine + 1));
+        let stopped = self.machine(machine).stop().await;
+        self.cluster.expect(stopped);
+        if self.random.random_bool(0.5) {
+            self.start(machine).await;
+        }
+    }
+
+    fn cut(&mut self, machine: usize, both_ways: bool) {
+        let other = (machine + self.random.random_range(1..MACHINES)) % MACHINES;
+        self.cut_link(machine, other);
+        if both_ways {
+            self.cut_link(other, machine);
+        }
+    }
+
+    fn isolate(&mut self, machine: usize) {
+        for other in (0..MACHINES).filter(|&other| other != machine) {
+            self.cut_link(machine, other);
+            self.cut_link(other, machine);
+        }
+    }
+
+    fn cut_link(&mut self, from: usize, to: usize) {
+        if !self.cuts.contains(&(from, to)) {
+            self.note(&format!("cut m{} -> m{}", from + 1, to + 1));
+            self.cluster.network.cut(from, to);
+            self.cuts.push((from, to));
+        }
+    }
+
+    fn heal_all(&mut self) {
+        self.note("heal");
+        for (from, to) in self.cuts.drain(..) {
+            self.cluster.network.heal(from, to);
+        }
+    }
+
+    fn jump(&mut self, machine: usize) {
+        let skew_ms = match self.random.random_range(0..4) {
+            0 => 0,
+            1 => self.random.random_range(-3_600_000..3_600_000),
+            _ => self.random.random_range(-2_000..2_000),
+        };
+        self.note(&format!("the clock of m{} is off by {skew_ms} ms", machine + 1));
+        self.machine(machine).clock.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,78 @@
+//! When D5 promises how long a key lives.
+//!
+//! The promise rests on a chain: each new leader has log time from a process that had it. Where a
+//! majority of machines was restarted before its processes could hear of the time, the chain is
+//! broken, and log time is taken from the wall clocks anew, which may be anywhere.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::machine::{MACHINES, Machine};
+use crate::network::Network;
+
+/// How long two processes must have been in touch until they have told each other the time: a
+/// redial, a handshake, an exchange.
+const HEARD_AFTER: Duration = Duration::from_secs(5);
+/// What is added to a stretch on both sides, in milliseconds: it is noticed late.
+const MARGIN_MS: u64 = 300;
+
+/// Follows which processes have log time.
+#[derive(Debug, Default)]
+pub(crate) struct Timekeeping {
+    /// The processes that have it, by the number of their start.
+    having: [Option<u64>; MACHINES],
+    /// Since when the chain is broken, in milliseconds.
+    broken_since: Option<u64>,
+    stretches: Vec<(u64, u64)>,
+    begun: bool,
+}
+
+impl Timekeeping {
+    /// Looks at the cluster at this time.
+    pub(crate) fn look(&mut self, now_ms: u64, machines: &[Machine], network: &Network) {
+        let numbers: Vec<_> =
+            machines.iter().map(|machine| Some(machine.process()?.number)).collect();
+        for (having, number) in self.having.iter_mut().zip(&numbers) {
+            *having = having.filter(|_| having == number);
+        }
+        let in_touch =
+            |one: usize, other: usize| in_touch(&machines[one], &machines[other], network);
+        for one in 0..MACHINES {
+            let told = (0..MACHINES)
+                .any(|other| other != one && self.having[other].is_some() && in_touch(one, other));
+            if told {
+                self.having[one] = numbers[one];
+            }
+        }
+        let whole = in_touch(0, 1) && in_touch(1, 2) && in_touch(0, 2);
+        let having = self.having.iter().flatten().count();
+        if self.broken_since.is_some() || !self.begun {
+            if whole {
+                self.begun = true;
+                self.having = std::array::from_fn(|machine| numbers[machine]);
+                if let Some(since) = self.broken_since.take() {
+                    self.stretches.push((since.saturating_sub(MARGIN_MS), now_ms + MARGIN_MS));
+                }
+            } else {
+                self.broken_since.get_or_insert(now_ms);
+            }
+        } else if 2 * having <= MACHINES {
+            self.broken_since = Some(now_ms);
+        }
+    }
+
+    /// Returns the stretches of time, in milliseconds, within which lives are not promised.
+    pub(crate) fn stretches(&self, now_ms: u64) -> Vec<(u64, u64)> {
+        let open = self.broken_since.map(|since| (since.saturating_sub(MARGIN_MS), now_ms));
+        self.stretches.iter().copied().chain(open).collect()
+    }
+}
+
+/// Returns whether two processes have been in touch for long.
+fn in_touch(one: &Machine, other: &Machine, network: &Network) -> bool {
+    let (Some(this), Some(that)) = (one.process(), other.process()) else { return false };
+    let Some(linked) = network.linked_since(one.index, other.index) else { return false };
+    let since = this.since.max(that.since).max(linked.unwrap_or(this.since));
+    HEARD_AFTER <= Instant::now().duration_since(since)
+}

@@ -1,0 +1,230 @@
+//! One simulated machine: a disk, clocks, a place on the network, and at most one process.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use steadfast_raft::clock::SimClock;
+use steadfast_raft::disk::{Disk, SimDisk};
+use steadfast_raft::net::Address;
+use steadfast_raft::node::{Node, NodeConfig, Seams, Settings};
+use steadfast_raft::snapshot::PlainSnapshots;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::network::Network;
+
+/// The wall clocks' common start, in Unix milliseconds.
+const WALL_MS: u64 = 1_800_000_000_000;
+/// How long a process that was told to end may take.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a graceful stop may take to hand over.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How many machines there are.
+pub(crate) const MACHINES: usize = 3;
+
+/// What a crash does to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process dies, the page cache stays.
+    Kill,
+    /// What was not synced may be lost.
+    PowerCut,
+}
+
+/// A process on a machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub(crate) node: Node,
+    pub(crate) since: Instant,
+    pub(crate) number: u64,
+}
+
+/// One simulated machine.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) index: usize,
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: Arc<SimClock>,
+    network: Arc<Network>,
+    settings: Settings,
+    running: watch::Sender<Option<Process>>,
+    starts: AtomicU64,
+    /// The disk as the last process knows it: alive for as long as anything of that process is.
+    life: Mutex<Option<Weak<dyn Disk>>>,
+}
+
+/// Returns the name of a machine on the network.
+pub(crate) fn host(machine: usize) -> String {
+    format!("m{}", machine + 1)
+}
+
+/// Returns where the process on a machine listens.
+pub(crate) fn address(machine: usize) -> Address {
+    Address(format!("{}:7401", host(machine)))
+}
+
+impl Machine {
+    pub(crate) fn new(
+        index: usize,
+        seed: u64,
+        network: &Arc<Network>,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            index,
+            disk: SimDisk::new(seed),
+            clock: Arc::new(SimClock::new(WALL_MS)),
+            network: Arc::clone(network),
+            settings: settings.clone(),
+            running: watch::Sender::default(),
+            starts: AtomicU64::new(0),
+            life: Mutex::default(),
+        }
+    }
+
+    /// Returns the process, if one runs.
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.running.borrow().clone()
+    }
+
+    pub(crate) fn node(&self) -> Option<Node> {
+        self.process().map(|process| process.node)
+    }
+
+    /// Resolves when the process of this number is no more.
+    pub(crate) async fn gone(&self, number: u64) {
+        let mut running = self.running.subscribe();
+        let gone = |process: &Option<Process>| !matches!(process, Some(it) if it.number == number);
+        drop(running.wait_for(gone).await);
+    }
+
+    /// Starts a process. If it does not come up, nothing of it is left.
+    pub(crate) async fn start(&self) -> Result<(), String> {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        *self.life() = Some(Arc::downgrade(&disk));
+        let started = self.launch(disk).await;
+        match started {
+            Ok(node) => {
+                let number = self.starts.fetch_add(1, Ordering::Relaxed);
+                let process = Process { node, since: Instant::now(), number };
+                self.running.send_replace(Some(process));
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    async fn launch(&self, disk: Arc<dyn Disk>) -> Result<Node, String> {
+        let data = PathBuf::from("/data");
+        let snapshots = snapshots(&disk, &data)?;
+        let seams = Seams {
+            clock: Arc::<SimClock>::clone(&self.clock),
+            disk,
+            net: Arc::new(self.network.seen_from(self.index)),
+            snapshots: Arc::new(snapshots),
+        };
+        let config = NodeConfig {
+            data,
+            peer_listen: address(self.index),
+            peer_advertise: address(self.index),
+            http_advertise: format!("http://{}:7301", host(self.index)),
+            settings: self.settings.clone(),
+        };
+        Node::start(config, seams).await.map_err(|error| error.to_string())
+    }
+
+    /// Takes the disk, the network and the clients away from the process, at one instant.
+    pub(crate) fn sever(&self) -> Option<Node> {
+        self.disk.die_after(0);
+        self.isolate();
+        self.network.reset(self.index);
+        self.running.send_replace(None).map(|process| process.node)
+    }
+
+    /// Ends what [`Machine::sever`] left of the process, and gives the disk to the next one.
+    ///
+    /// A process that cannot reach anything any more is told to halt; that it really ends is part
+    /// of what is tested.
+    pub(crate) async fn bury(&self, node: Option<Node>, crash: Crash) -> Result<(), String> {
+        if let Some(node) = node {
+            let halted = timeout(END_TIMEOUT, node.halt()).await;
+            halted.map_err(|_late| format!("{} did not halt", host(self.index)))?;
+        }
+        self.wait_for_end().await?;
+        self.network.reset(self.index);
+        self.rejoin();
+        match crash {
+            Crash::Kill => self.disk.kill(),
+            Crash::PowerCut => self.disk.power_cut(),
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn crash(&self, crash: Crash) -> Result<(), String> {
+        let node = self.sever();
+        self.bury(node, crash).await
+    }
+
+    /// Stops the process gracefully.
+    pub(crate) async fn stop(&self) -> Result<(), String> {
+        let Some(node) = self.node() else { return Ok(()) };
+        let stopped = node.shutdown(Instant::now() + STOP_TIMEOUT);
+        let late = timeout(STOP_TIMEOUT + END_TIMEOUT, stopped).await.is_err();
+        self.running.send_replace(None);
+        drop(node);
+        if late {
+            return Err(format!("{} did not stop", host(self.index)));
+        }
+        self.wait_for_end().await?;
+        self.disk.kill();
+        Ok(())
+    }
+
+    /// Returns why the process found that it must not go on, if it did.
+    pub(crate) fn failed(&self) -> Option<String> {
+        self.node()?.failed().now_or_never()
+    }
+
+    /// Waits until nothing of the last process is left: no task, no handle, no lock.
+    async fn wait_for_end(&self) -> Result<(), String> {
+        let ended = timeout(END_TIMEOUT, async {
+            while self.life().as_ref().is_some_and(|life| 0 < life.strong_count()) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        ended.await.map_err(|_late| format!("{} left something running", host(self.index)))
+    }
+
+    fn life(&self) -> std::sync::MutexGuard<'_, Option<Weak<dyn Disk>>> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> {
+        let me = self.index;
+        (0..MACHINES).filter(move |&other| other != me)
+    }
+
+    fn isolate(&self) {
+        for other in self.others() {
+            self.network.cut(self.index, other);
+            self.network.cut(other, self.index);
+        }
+    }
+
+    fn rejoin(&self) {
+        for other in self.others() {
+            self.network.heal(self.index, other);
+            self.network.heal(other, self.index);
+        }
+    }
+}
+
+fn snapshots(disk: &Arc<dyn Disk>, data: &Path) -> Result<PlainSnapshots, String> {
+    let failed = |error: std::io::Error| format!("the snapshots cannot be opened: {error}");
+    disk.create_dir_all(data).map_err(failed)?;
+    PlainSnapshots::open(Arc::clone(disk), &data.join("snapshots")).map_err(failed)
+}

@@ -1,0 +1,73 @@
+//! The links between the machines: which are cut, and since when the others hold.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use steadfast_raft::net::SimNet;
+use steadfast_raft::net::sim::Fabric;
+use tokio::time::Instant;
+
+use crate::machine::host;
+
+/// The network, and what the schedule has done to it.
+#[derive(Debug)]
+pub(crate) struct Network {
+    fabric: Fabric,
+    links: Mutex<Links>,
+}
+
+#[derive(Debug)]
+struct Links {
+    /// How often each direction is cut: by the schedule, by a crash of either end.
+    cuts: BTreeMap<(usize, usize), u32>,
+    /// When each direction was last healed.
+    healed: BTreeMap<(usize, usize), Instant>,
+}
+
+impl Network {
+    pub(crate) fn new(seed: u64) -> Self {
+        let links = Links { cuts: BTreeMap::new(), healed: BTreeMap::new() };
+        Self { fabric: Fabric::new(seed), links: Mutex::new(links) }
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seen_from(&self, machine: usize) -> SimNet {
+        self.fabric.host(&host(machine))
+    }
+
+    /// Breaks all connections of a machine and forgets that it listens.
+    pub(crate) fn reset(&self, machine: usize) {
+        self.fabric.crash(&host(machine));
+    }
+
+    /// Cuts one direction. Cuts add up.
+    pub(crate) fn cut(&self, from: usize, to: usize) {
+        *self.links().cuts.entry((from, to)).or_default() += 1;
+        self.fabric.cut(&host(from), &host(to));
+    }
+
+    /// Takes one cut of one direction back.
+    pub(crate) fn heal(&self, from: usize, to: usize) {
+        let mut links = self.links();
+        let cuts = links.cuts.get_mut(&(from, to)).expect("only what was cut is healed");
+        *cuts -= 1;
+        if *cuts == 0 {
+            links.cuts.remove(&(from, to));
+            links.healed.insert((from, to), Instant::now());
+            self.fabric.heal(&host(from), &host(to));
+        }
+    }
+
+    /// Returns since when two machines can talk, if they can: `None` within for "from the start".
+    pub(crate) fn linked_since(&self, one: usize, other: usize) -> Option<Option<Instant>> {
+        let links = self.links();
+        let both = [(one, other), (other, one)];
+        if both.iter().any(|link| links.cuts.contains_key(link)) {
+            return None;
+        }
+        Some(both.iter().filter_map(|link| links.healed.get(link)).max().copied())
+    }
+}
