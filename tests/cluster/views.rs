@@ -52,12 +52,22 @@ fn replicas_are_equal_after_load() {
 }
 
 #[test]
-fn a_node_without_a_majority_lives_and_says_that_it_is_not_ready() {
-    let mut cluster = Cluster::found(SMALL);
-    let [one, other] = cluster.followers();
-    cluster.nodes[one].kill();
-    cluster.nodes[other].kill();
-    let alone = 3 - one - other;
+fn a_leader_without_a_majority_lives_and_says_that_it_is_not_ready() {
+    let cluster = Cluster::found(SMALL);
+    let leader = cluster.leader();
+    alone(cluster, leader);
+}
+
+#[test]
+fn a_follower_without_a_majority_lives_and_says_that_it_is_not_ready() {
+    let cluster = Cluster::found(SMALL);
+    let [follower, _] = cluster.followers();
+    alone(cluster, follower);
+}
+
+fn alone(mut cluster: Cluster, alone: usize) {
+    cluster.nodes[(alone + 1) % 3].kill();
+    cluster.nodes[(alone + 2) % 3].kill();
     let node = &cluster.nodes[alone];
     eventually("the node knows", || (!node.answers("/readyz")).then_some(()));
     assert!(node.answers("/livez"));
