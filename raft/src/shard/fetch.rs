@@ -168,3 +168,29 @@ impl Shard {
 fn refused(text: impl Into<String>) -> Refused {
     Refused::new(Reason::NotNow, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::{NodeId, Term};
+
+    #[test]
+    fn messages_keep_their_bytes() {
+        let leader = ReplicaId::new(NodeId(2), 1);
+        let position = LogPosition { term: Term { number: 5, leader }, index: 7 };
+        let to = ReplicaId::new(NodeId(3), 1);
+        let manifest = encode_request(to, &AskManifest { at_least: Some(position) });
+        let head = [1, 0, 0, 0, 3, 0, 0, 0, 1];
+        let at = [0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        assert_eq!(manifest[..], [&head[..], &[1], &at].concat());
+        let asked = decode_request::<AskManifest>(manifest).expect("it was encoded");
+        assert_eq!(asked, (to, AskManifest { at_least: Some(position) }));
+        let chunk = encode_request(to, &AskChunk { position, number: 9 });
+        assert_eq!(chunk[..], [&head[..], &at, &[0, 0, 0, 0, 0, 0, 0, 9]].concat());
+        let asked = decode_request::<AskChunk>(chunk).expect("it was encoded");
+        assert_eq!(asked, (to, AskChunk { position, number: 9 }));
+        let answer = encode_answer(&Chunk(Bytes::from_static(b"bytes")));
+        assert_eq!(answer[..], *b"\x01bytes");
+        assert_eq!(decode_answer::<Chunk>(answer).expect("it was encoded").0, b"bytes"[..]);
+    }
+}

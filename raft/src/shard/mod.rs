@@ -315,11 +315,6 @@ impl Shard {
         }
     }
 
-    /// Returns a copy of openraft's metrics.
-    pub fn raft_metrics(&self) -> RaftMetrics<Types> {
-        self.inner.metrics.borrow_watched().clone()
-    }
-
     /// Returns the voters in force: one set, or two while the membership is joint.
     pub fn voters(&self) -> Vec<Vec<NodeId>> {
         voters(&self.inner.metrics.borrow_watched())
