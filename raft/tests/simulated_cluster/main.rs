@@ -70,6 +70,16 @@ fn note_panics() {
 
 fn run(seed: u64) -> Run {
     note_panics();
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        drop(
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .without_time()
+                .with_ansi(false)
+                .with_writer(std::io::stderr)
+                .try_init(),
+        );
+    }
     PANICS.with_borrow_mut(Vec::clear);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
