@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{Cluster, SMALL};
 use crate::process::Process;
@@ -112,8 +112,6 @@ fn a_copy_from_before_is_refused_by_the_peers() {
     cluster.wait_ready();
     write_some(&cluster, "more");
     cluster.check_equal();
-    // The peers remember what a node said at least every second.
-    std::thread::sleep(Duration::from_millis(2_500));
     cluster.nodes[2].kill();
     let original = std::mem::replace(&mut cluster.nodes[2].data, copied);
     cluster.nodes[2].start();
@@ -123,6 +121,30 @@ fn a_copy_from_before_is_refused_by_the_peers() {
     cluster.nodes[2].start();
     cluster.wait_ready();
     cluster.check_equal();
+}
+
+#[test]
+fn a_log_from_before_is_refused_by_the_peers() {
+    let mut cluster = with_history();
+    let (log, kept) = (cluster.nodes[2].data.join("log"), cluster.root.path().join("kept"));
+    cluster.nodes[2].stop();
+    copy(&log, &kept);
+    cluster.nodes[2].start();
+    cluster.wait_ready();
+    write_some(&cluster, "more");
+    let written = SystemTime::now();
+    for peer in 0..2 {
+        let memory = cluster.nodes[peer].data.join("memory");
+        eventually("the peer remembers", || {
+            let saved = fs::metadata(&memory).ok()?.modified().ok()?;
+            (written < saved).then_some(())
+        });
+    }
+    cluster.nodes[2].kill();
+    fs::remove_dir_all(&log).expect("a log");
+    copy(&kept, &log);
+    cluster.nodes[2].refuses(&["what it lost it had promised to keep", "replace the node"]);
+    still_serves(&cluster);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use crate::http::{Answer, Client, Failure};
 const KEYS_PER_WRITER: usize = 4;
 /// Readers choose among the keys that were made last.
 const KEYS_READ: usize = 64;
-/// How long a client waits before it tries again where nobody listens.
+/// How long a client waits before it tries again where it was turned away.
 const REFUSED_PAUSE: Duration = Duration::from_millis(5);
 
 /// How much load.
@@ -264,6 +264,7 @@ impl Worker {
             Ok(answer) => {
                 let how = format!("{method} {} {}", answer.status, answer.code());
                 self.shared.failed(node, how);
+                std::thread::sleep(REFUSED_PAUSE);
             }
             Err(Failure::Refused(error)) => {
                 self.shared.failed(node, format!("not sent: {}", error.kind()));

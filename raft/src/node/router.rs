@@ -270,8 +270,11 @@ impl Inner {
         }
     }
 
-    /// Says why there is no replica here.
+    /// Says why there is no replica here. A node that stops has put its replicas away.
     fn no_replica(&self) -> Refusal {
+        if self.is_stopping() {
+            return Refusal::Stopping { node: self.me() };
+        }
         match self.directory.member() {
             None => Refusal::NoCluster,
             Some(member) => Refusal::Halted {

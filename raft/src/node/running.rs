@@ -70,16 +70,22 @@ impl Node {
         Ok(Self { inner })
     }
 
-    /// Hands leadership over and stops, by `deadline` at the latest. Requests that come meanwhile
-    /// are served by whoever leads; what has no answer in the end is lost to its client.
+    /// Hands leadership over and stops, by `deadline` at the latest. What has no answer in the end
+    /// is lost to its client.
     pub async fn shutdown(&self, deadline: Instant) {
+        self.hand_over(deadline).await;
+        self.halt().await;
+    }
+
+    /// Hands leadership over, by `deadline` at the latest, and goes on to serve: requests that come
+    /// meanwhile are forwarded to whoever leads.
+    pub async fn hand_over(&self, deadline: Instant) {
         self.inner.stopping.store(true, Ordering::Relaxed);
         for shard in self.inner.shards() {
             if !shard.hand_over(deadline).await {
                 tracing::warn!(group = %shard.group(), "leadership could not be handed over");
             }
         }
-        self.halt().await;
     }
 
     /// Stops at once, handing over nothing. What the disk holds stays as it is.
