@@ -1,12 +1,14 @@
 //! Three machines, a network, clients, and what is checked of the cluster as a whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
+use steadfast_raft::disk::Disk;
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash};
 use steadfast_raft::runtime;
@@ -51,7 +53,7 @@ impl Cluster {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let settings = settings(&mut random);
-        let network = Arc::new(Network::new(random.random()));
+        let network = Arc::new(Network::new(&mut random));
         let machines: Vec<_> = (0..MACHINES)
             .map(|index| Machine::new(index, random.random(), &network, &settings))
             .collect();
@@ -96,6 +98,15 @@ impl Cluster {
 
     pub(crate) fn timeless(&self) -> Vec<(u64, u64)> {
         locked(&self.timekeeping).stretches(self.history.now_ms())
+    }
+
+    /// Returns how many snapshots there are on all disks.
+    pub(crate) fn snapshots(&self) -> usize {
+        let shelf = Path::new("/data/snapshots/s1");
+        self.machines
+            .iter()
+            .map(|machine| machine.disk.list(shelf).map_or(0, |places| places.len()))
+            .sum()
     }
 
     /// Starts all machines and founds the cluster.
