@@ -1,14 +1,12 @@
 //! Three machines, a network, clients, and what is checked of the cluster as a whole.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
-use steadfast_raft::disk::Disk;
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash};
 use steadfast_raft::runtime;
@@ -102,11 +100,7 @@ impl Cluster {
 
     /// Returns how many snapshots there are on all disks.
     pub(crate) fn snapshots(&self) -> usize {
-        let shelf = Path::new("/data/snapshots/s1");
-        self.machines
-            .iter()
-            .map(|machine| machine.disk.list(shelf).map_or(0, |places| places.len()))
-            .sum()
+        self.machines.iter().map(Machine::snapshots).sum()
     }
 
     /// Starts all machines and founds the cluster.
@@ -185,7 +179,7 @@ impl Cluster {
 
     async fn read(&self, client: &mut Client, machine: &Machine, key: usize) -> bool {
         let Some(process) = machine.process() else { return false };
-        client.ask(machine.index, process, key, Ask::Read, Duration::from_secs(2)).await
+        client.ask(process, key, Ask::Read, Duration::from_secs(2)).await
     }
 
     /// Ends the clients, reads every key through every node, and compares the replicas.
