@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use rand::RngExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -20,8 +21,9 @@ use crate::transport::bootstrap::Claim;
 use crate::wal::Writer;
 use crate::words::{GroupId, ReplicaId};
 
-/// How long a simulated disk takes for a sync.
-const SIMULATED_SYNC: Duration = Duration::from_micros(500);
+/// Longest time that a simulated disk takes for a sync. Each start draws its own, so that some
+/// nodes have slow disks: what is acknowledged before its sync is lost only there.
+const SIMULATED_SYNC_MS_MAX: u64 = 20;
 /// Time until peers are asked again for a snapshot.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a node looks whether a full disk keeps a leader here from its work.
@@ -121,9 +123,10 @@ impl Inner {
             WriterTask::Thread(writer.run_thread())
         } else {
             let inner = Arc::downgrade(self);
+            let sync_ms = runtime::random().random_range(0..=SIMULATED_SYNC_MS_MAX);
             WriterTask::Task(runtime::spawn(async move {
                 if let (Err(error), Some(inner)) =
-                    (writer.run_task(SIMULATED_SYNC).await, inner.upgrade())
+                    (writer.run_task(Duration::from_millis(sync_ms)).await, inner.upgrade())
                 {
                     inner.fail(format!("the log cannot be written: {error}"));
                 }

@@ -250,7 +250,7 @@ impl<'a> Checker<'a> {
         let Ask::Put { ttl_ms: Some(ttl_ms), .. } = put.ask else {
             return self.problem(&format!("misses {put:?}"), sight.record);
         };
-        let age_ms = sight.record.end.ms - put.begin.ms;
+        let age_ms = sight.record.end.ms.saturating_sub(put.begin.ms);
         let least_ms = ttl_ms * 100 / 105;
         if age_ms + LIFE_SLACK_MS < least_ms && !self.is_timeless(put, sight.record) {
             let what = format!("misses after {age_ms} ms of {ttl_ms} ms {put:?}");

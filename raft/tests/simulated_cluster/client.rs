@@ -60,7 +60,7 @@ impl Client {
             let (key, ask) = self.choose();
             let patience = Duration::from_millis(self.random.random_range(200..2_500));
             if let Some(process) = self.machines[machine].process() {
-                self.ask(machine, process, key, ask, patience).await;
+                self.ask(process, key, ask, patience).await;
             }
             let pause_ms = self.random.random_range(1..80);
             sleep(Duration::from_millis(pause_ms)).await;
@@ -93,7 +93,6 @@ impl Client {
     /// Asks one thing of one process and records what came of it. Returns whether it has an answer.
     pub(crate) async fn ask(
         &mut self,
-        machine: usize,
         process: Process,
         key: usize,
         ask: Ask,
@@ -101,7 +100,7 @@ impl Client {
     ) -> bool {
         let begin = self.history.mark();
         let deadline = Instant::now() + patience;
-        let machines = Arc::clone(&self.machines);
+        let (machine, machines) = (process.machine, Arc::clone(&self.machines));
         let outcome = tokio::select! {
             biased;
             () = machines[machine].gone(process.number) => Outcome::Unknown("it died".into()),

@@ -51,7 +51,7 @@ impl Cluster {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let settings = settings(&mut random);
-        let network = Arc::new(Network::new(random.random()));
+        let network = Arc::new(Network::new(&mut random));
         let machines: Vec<_> = (0..MACHINES)
             .map(|index| Machine::new(index, random.random(), &network, &settings))
             .collect();
@@ -96,6 +96,11 @@ impl Cluster {
 
     pub(crate) fn timeless(&self) -> Vec<(u64, u64)> {
         locked(&self.timekeeping).stretches(self.history.now_ms())
+    }
+
+    /// Returns how many snapshots there are on all disks.
+    pub(crate) fn snapshots(&self) -> usize {
+        self.machines.iter().map(Machine::snapshots).sum()
     }
 
     /// Starts all machines and founds the cluster.
@@ -174,7 +179,7 @@ impl Cluster {
 
     async fn read(&self, client: &mut Client, machine: &Machine, key: usize) -> bool {
         let Some(process) = machine.process() else { return false };
-        client.ask(machine.index, process, key, Ask::Read, Duration::from_secs(2)).await
+        client.ask(process, key, Ask::Read, Duration::from_secs(2)).await
     }
 
     /// Ends the clients, reads every key through every node, and compares the replicas.

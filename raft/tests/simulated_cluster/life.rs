@@ -25,40 +25,42 @@ pub(crate) struct Timekeeping {
     /// Since when the chain is broken, in milliseconds.
     broken_since: Option<u64>,
     stretches: Vec<(u64, u64)>,
-    begun: bool,
 }
 
 impl Timekeeping {
     /// Looks at the cluster at this time.
     pub(crate) fn look(&mut self, now_ms: u64, machines: &[Machine], network: &Network) {
-        let numbers: Vec<_> =
-            machines.iter().map(|machine| Some(machine.process()?.number)).collect();
-        for (having, number) in self.having.iter_mut().zip(&numbers) {
-            *having = having.filter(|_| having == number);
-        }
+        let numbers = std::array::from_fn(|machine| Some(machines[machine].process()?.number));
         let in_touch =
             |one: usize, other: usize| in_touch(&machines[one], &machines[other], network);
-        for one in 0..MACHINES {
-            let told = (0..MACHINES)
-                .any(|other| other != one && self.having[other].is_some() && in_touch(one, other));
-            if told {
-                self.having[one] = numbers[one];
-            }
-        }
+        self.spread(numbers, in_touch);
         let whole = in_touch(0, 1) && in_touch(1, 2) && in_touch(0, 2);
         let having = self.having.iter().flatten().count();
-        if self.broken_since.is_some() || !self.begun {
-            if whole {
-                self.begun = true;
-                self.having = std::array::from_fn(|machine| numbers[machine]);
-                if let Some(since) = self.broken_since.take() {
-                    self.stretches.push((since.saturating_sub(MARGIN_MS), now_ms + MARGIN_MS));
-                }
-            } else {
-                self.broken_since.get_or_insert(now_ms);
+        match self.broken_since {
+            Some(since) if whole => {
+                self.stretches.push((since.saturating_sub(MARGIN_MS), now_ms + MARGIN_MS));
+                self.broken_since = None;
+                self.having = numbers;
             }
-        } else if 2 * having <= MACHINES {
-            self.broken_since = Some(now_ms);
+            None if 2 * having <= MACHINES => self.broken_since = Some(now_ms),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Processes that ended have no time any more; those in touch with one that has it do.
+    fn spread(
+        &mut self,
+        numbers: [Option<u64>; MACHINES],
+        in_touch: impl Fn(usize, usize) -> bool,
+    ) {
+        for (having, number) in self.having.iter_mut().zip(numbers) {
+            *having = having.filter(|_| *having == number);
+        }
+        for (one, number) in numbers.into_iter().enumerate() {
+            let others = (0..MACHINES).filter(|&other| other != one);
+            if others.into_iter().any(|it| self.having[it].is_some() && in_touch(one, it)) {
+                self.having[one] = number;
+            }
         }
     }
 

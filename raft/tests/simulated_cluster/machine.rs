@@ -41,6 +41,7 @@ pub(crate) struct Process {
     pub(crate) node: Node,
     pub(crate) since: Instant,
     pub(crate) number: u64,
+    pub(crate) machine: usize,
 }
 
 /// One simulated machine.
@@ -110,7 +111,8 @@ impl Machine {
         match started {
             Ok(node) => {
                 let number = self.starts.fetch_add(1, Ordering::Relaxed);
-                let process = Process { node, since: Instant::now(), number };
+                let (since, machine) = (Instant::now(), self.index);
+                let process = Process { node, since, number, machine };
                 self.running.send_replace(Some(process));
                 Ok(())
             }
@@ -182,6 +184,12 @@ impl Machine {
         self.wait_for_end().await?;
         self.disk.kill();
         Ok(())
+    }
+
+    /// Returns how many snapshots the disk holds.
+    pub(crate) fn snapshots(&self) -> usize {
+        let list = |directory: &Path| self.disk.list(directory).unwrap_or_default();
+        list(Path::new("/data/snapshots")).iter().map(|group| list(group).len()).sum()
     }
 
     /// Returns why the process found that it must not go on, if it did.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rand::{Rng, RngExt};
 use steadfast_raft::net::SimNet;
 use steadfast_raft::net::sim::Fabric;
 use tokio::time::Instant;
@@ -25,9 +27,13 @@ struct Links {
 }
 
 impl Network {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Returns a network that is fast, usual or slow.
+    pub(crate) fn new(random: &mut impl Rng) -> Self {
+        let fabric = Fabric::new(random.random());
+        let latency_max_ms = [1, 3, 30][random.random_range(0..3)];
+        fabric.set_latency(Duration::ZERO, Duration::from_millis(latency_max_ms));
         let links = Links { cuts: BTreeMap::new(), healed: BTreeMap::new() };
-        Self { fabric: Fabric::new(seed), links: Mutex::new(links) }
+        Self { fabric, links: Mutex::new(links) }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
