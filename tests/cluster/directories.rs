@@ -131,15 +131,15 @@ fn a_log_from_before_is_refused_by_the_peers() {
     copy(&log, &kept);
     cluster.nodes[2].start();
     cluster.wait_ready();
-    write_some(&cluster, "more");
-    let written = SystemTime::now();
-    for peer in 0..2 {
-        let memory = cluster.nodes[peer].data.join("memory");
-        eventually("the peer remembers", || {
-            let saved = fs::metadata(&memory).ok()?.modified().ok()?;
-            (written < saved).then_some(())
-        });
-    }
+    // The peers hear of it every second, and save what they heard every second. What a log loses
+    // of its last second they cannot miss.
+    let told = SystemTime::now() + 2 * Duration::from_secs(1);
+    eventually("both peers remember", || {
+        write_some(&cluster, "more");
+        let saved = |peer: usize| fs::metadata(cluster.nodes[peer].data.join("memory")).ok();
+        let saved = [saved(0)?.modified().ok()?, saved(1)?.modified().ok()?];
+        saved.iter().all(|saved| told < *saved).then_some(())
+    });
     cluster.nodes[2].kill();
     fs::remove_dir_all(&log).expect("a log");
     copy(&kept, &log);

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::{Cluster, SMALL};
-use crate::load::{Load, Plan};
+use crate::load::{Load, Outcome, Plan};
 use crate::{eventually, seed};
 
 /// How long a node may take to stop when it is asked to.
 const STOP_MAX: Duration = Duration::from_secs(8);
 /// Requests to a leader that stands alone.
 const ATTEMPTS: usize = 10;
+/// Requests that may meet the close of an idle connection, over all restarts of a test.
+const IDLE_CLOSED_MAX: u64 = 6;
 
 #[test]
 fn a_leader_without_followers_refuses_and_never_shows_the_past() {
@@ -85,7 +87,24 @@ fn a_node_that_is_asked_to_stop_hands_over_and_ends_well() {
     assert!(said.contains("stopped"), "{said}");
     assert!(!said.contains("could not be handed over"), "{said}");
     load.wait_for(200);
-    load.finish(&cluster);
+    only_turned_away(&load.finish(&cluster));
+}
+
+/// Clients of a node that stops find nobody there, or hear that it stops; a write that met the
+/// change of leadership may be in doubt. Nothing else.
+#[track_caller]
+fn only_turned_away(outcome: &Outcome) {
+    let expected = |how: &str| {
+        how.starts_with("not sent") || how.contains("stopping") || how == "PUT 504 outcome-unknown"
+    };
+    // HTTP cannot tell a client in time that an idle connection is being closed.
+    let closed = |how: &str| how.contains("lost:");
+    let mut lost = 0;
+    for ((node, how), count) in &outcome.failures {
+        assert!(expected(how) || closed(how), "node {node}: {count} x {how}");
+        lost += if closed(how) { *count } else { 0 };
+    }
+    assert!(lost <= IDLE_CLOSED_MAX, "{outcome:?}");
 }
 
 #[test]
@@ -102,7 +121,7 @@ fn a_rolling_restart_loses_nothing() {
         cluster.nodes[node].start();
         cluster.wait_ready();
     }
-    load.finish(&cluster);
+    only_turned_away(&load.finish(&cluster));
     cluster.check_equal();
 }
 
