@@ -7,7 +7,6 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use openraft::errors::{RPCError, StreamingError};
 use openraft::network::RPCTypes;
 use openraft::raft::SnapshotResponse;
-use openraft::{ErrorSubject, ErrorVerb, StorageError};
 use openraft_rt::AsyncRuntime;
 use rand::RngExt;
 
@@ -89,9 +88,10 @@ impl Transfer<'_> {
     }
 }
 
-/// Says that the snapshot cannot be read here. openraft stops the replica.
+/// Says that the snapshot cannot be read, most often because newer ones have replaced it
+/// meanwhile. That is no reason to stop a replica whose state does not come from there: openraft
+/// pauses, asks for the newest snapshot and begins again.
 fn unreadable(error: &SnapshotError) -> StreamingError<Types> {
-    let error = std::io::Error::other(error.to_string());
-    let error = StorageError::from_io_error(ErrorSubject::None, ErrorVerb::Read, error);
-    StreamingError::StorageError(error)
+    tracing::warn!(%error, "a snapshot cannot be sent any further");
+    unreachable(error).into()
 }
