@@ -20,6 +20,8 @@ use crate::http::Server;
 
 /// How long a graceful stop takes at most. What runs services kills after 10 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
+/// The part of it that requests in progress have.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long work on blocking threads may go on after that.
 const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -83,10 +85,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-/// Stops: no new requests, leadership handed over, requests in progress answered.
+/// Stops: no new requests, leadership handed over, requests in progress answered. Only then does
+/// the node stop: until then it forwards those requests to whoever leads.
 async fn shutdown(server: Server, node: &Node) {
-    let deadline = Instant::now() + STOP_TIMEOUT;
-    tokio::join!(server.shutdown(deadline), node.shutdown(deadline));
+    let started = Instant::now();
+    let drained = started + DRAIN_TIMEOUT;
+    tokio::join!(server.shutdown(drained), node.hand_over(drained));
+    node.shutdown(started + STOP_TIMEOUT).await;
     tracing::info!("stopped");
 }
 
@@ -102,8 +107,13 @@ fn node_config(config: Config) -> NodeConfig {
 
 /// The real doors to the outside.
 fn seams(data: &Path) -> anyhow::Result<Seams> {
-    let snapshots = SledSnapshots::open(&data.join("snapshots"))
-        .with_context(|| format!("the snapshots in {} cannot be opened", data.display()))?;
+    let snapshots = SledSnapshots::open(&data.join("snapshots")).with_context(|| {
+        format!(
+            "the data directory {} cannot be used for snapshots; no data was changed; see that \
+                 this user may write there, or give another with --data",
+            data.display()
+        )
+    })?;
     Ok(Seams {
         clock: Arc::new(SystemClock),
         disk: Arc::new(RealDisk),

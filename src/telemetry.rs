@@ -8,11 +8,14 @@ use tracing_subscriber::EnvFilter;
 pub(crate) const ENV: &str = "STEADFAST_LOG";
 
 /// Starts to write traces. A node says what it does; a command only what is wrong.
+///
+/// openraft warns of each heartbeat that does not arrive: hundreds a second while a peer is down.
+/// The transport says once that the peer is gone, so only openraft's errors are shown.
 pub(crate) fn init(node: bool, verbose: u8, no_color: bool) {
     let default = match (node, verbose) {
-        (true, 0) => "info,openraft=warn,sled=warn",
+        (true, 0) => "info,openraft=error,sled=warn",
         (false, 0) => "warn",
-        (_, 1) => "info,steadfast=debug,steadfast_raft=debug,steadfast_cli=debug",
+        (_, 1) => "info,openraft=error,steadfast=debug,steadfast_raft=debug,steadfast_cli=debug",
         (_, _) => "trace",
     };
     let filter = match std::env::var(ENV) {

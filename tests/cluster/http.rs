@@ -84,7 +84,7 @@ impl Client {
 
     /// Sends bytes and returns the answer to them.
     pub(crate) fn raw(&mut self, bytes: &[u8], head: bool) -> Result<Answer, Failure> {
-        let mut stream = match self.stream.take() {
+        let mut stream = match self.stream.take().filter(is_open) {
             Some(stream) => stream,
             None => self.connect().map_err(Failure::Refused)?,
         };
@@ -107,6 +107,18 @@ impl Client {
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(BufReader::new(stream))
     }
+}
+
+/// Returns whether a connection that stood idle is still open, as far as was heard.
+fn is_open(stream: &BufReader<TcpStream>) -> bool {
+    let stream = stream.get_ref();
+    let peek = || {
+        stream.set_nonblocking(true)?;
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        peeked
+    };
+    peek().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn answer(stream: &mut BufReader<TcpStream>, head: bool) -> io::Result<Answer> {

@@ -27,7 +27,7 @@ use crate::http::{Answer, Client, Failure};
 const KEYS_PER_WRITER: usize = 4;
 /// Readers choose among the keys that were made last.
 const KEYS_READ: usize = 64;
-/// How long a client waits before it tries again where nobody listens.
+/// How long a client waits before it tries again where it was turned away.
 const REFUSED_PAUSE: Duration = Duration::from_millis(5);
 
 /// How much load.
@@ -98,8 +98,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Load {
     /// Starts clients of all nodes.
     pub(crate) fn start(cluster: &Cluster, seed: u64, plan: Plan) -> Self {
+        Self::start_at(cluster.nodes.iter().map(|node| node.http).collect(), seed, plan)
+    }
+
+    /// Starts clients of these nodes.
+    pub(crate) fn start_at(nodes: Vec<SocketAddr>, seed: u64, plan: Plan) -> Self {
         let shared = Arc::new(Shared {
-            nodes: cluster.nodes.iter().map(|node| node.http).collect(),
+            nodes,
             plan,
             stop: AtomicBool::new(false),
             keys: Mutex::default(),
@@ -146,14 +151,16 @@ impl Load {
 
     /// Ends the load and checks the rules.
     #[track_caller]
-    pub(crate) fn finish(self, cluster: &Cluster) -> Outcome {
+    pub(crate) fn finish(mut self, cluster: &Cluster) -> Outcome {
         self.shared.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             thread.join().expect("clients do not panic");
         }
         let shared = &self.shared;
+        let running: Vec<_> =
+            (0..cluster.nodes.len()).filter(|&node| cluster.nodes[node].runs()).collect();
         for (i, key) in lock(&shared.keys).iter().enumerate() {
-            let value = cluster.get(i % cluster.nodes.len(), &key.name);
+            let value = cluster.get(running[i % running.len()], &key.name);
             shared.judge(key, key.floor.load(Ordering::Relaxed), value.as_deref());
             let shown: Vec<_> =
                 lock(&key.seen).intersection(&lock(&key.refused)).copied().collect();
@@ -168,8 +175,21 @@ impl Load {
             reads: shared.reads.load(Ordering::Relaxed),
             failures: lock(&shared.failures).clone(),
         };
-        println!("{outcome:#?}");
+        println!("{} writes acknowledged, {} reads", outcome.acknowledged, outcome.reads);
+        for ((node, how), count) in &outcome.failures {
+            println!("  node {node}: {count} x {how}");
+        }
         outcome
+    }
+}
+
+impl Drop for Load {
+    /// Says what stood in the way of a test that failed.
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if std::thread::panicking() {
+            println!("failures: {:#?}", lock(&self.shared.failures));
+        }
     }
 }
 
@@ -244,6 +264,7 @@ impl Worker {
             Ok(answer) => {
                 let how = format!("{method} {} {}", answer.status, answer.code());
                 self.shared.failed(node, how);
+                std::thread::sleep(REFUSED_PAUSE);
             }
             Err(Failure::Refused(error)) => {
                 self.shared.failed(node, format!("not sent: {}", error.kind()));

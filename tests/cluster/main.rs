@@ -13,6 +13,7 @@
 //! from it. A failed test prints what the nodes wrote to standard error, and its seed.
 
 #![expect(clippy::disallowed_methods, reason = "real processes live in real time")]
+#![expect(clippy::print_stdout, reason = "what was measured, and what a failed test needs")]
 
 use std::time::{Duration, Instant};
 

@@ -70,6 +70,9 @@ impl Inner {
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotFinish => {
                 self.replica(group)?.receive(kind, body).await
             }
+            Kind::SnapshotManifest | Kind::SnapshotPull => {
+                self.replica(group)?.serve_fetch(kind, body).await
+            }
             Kind::Forward => self.forwarded(body).await,
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),

@@ -65,7 +65,7 @@ impl Inner {
     ) -> Result<Answer, RequestError> {
         let started = Instant::now();
         loop {
-            let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(Refusal::NoCluster))?;
+            let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(self.no_replica()))?;
             let leader = shard.leadership().leader;
             let attempt = match leader {
                 Some(leader) if leader == shard.me() => {
@@ -267,6 +267,21 @@ impl Inner {
             applied: content.state.applied(),
             log_time: content.state.now(),
             map_epoch: content.state.epoch(),
+        }
+    }
+
+    /// Says why there is no replica here. A node that stops has put its replicas away.
+    fn no_replica(&self) -> Refusal {
+        if self.is_stopping() {
+            return Refusal::Stopping { node: self.me() };
+        }
+        match self.directory.member() {
+            None => Refusal::NoCluster,
+            Some(member) => Refusal::Halted {
+                shard: SHARD,
+                node: member.node,
+                why: "its snapshots cannot be read; one is being fetched from a peer".into(),
+            },
         }
     }
 

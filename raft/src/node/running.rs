@@ -15,7 +15,7 @@ use crate::shard::log_time::Samples;
 use crate::shard::network::Network;
 use crate::shard::snapshots::{Found, ShardSnapshots};
 use crate::shard::time::ShardTime;
-use crate::shard::{Parts, Shard, Timers};
+use crate::shard::{Parts, Shard, Timers, fetch};
 use crate::transport::Transport;
 use crate::transport::bootstrap::Claim;
 use crate::wal::Writer;
@@ -24,6 +24,8 @@ use crate::words::{GroupId, ReplicaId};
 /// Longest time that a simulated disk takes for a sync. Each start draws its own, so that some
 /// nodes have slow disks: what is acknowledged before its sync is lost only there.
 const SIMULATED_SYNC_MS_MAX: u64 = 20;
+/// Time until peers are asked again for a snapshot.
+const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a node looks whether a full disk keeps a leader here from its work.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -55,9 +57,13 @@ impl Node {
         inner.run_writer(writer);
         let net = Arc::clone(&inner.seams.net);
         let listen = &inner.config.peer_listen;
-        let transport = Transport::start(net, listen, dispatch::callbacks(&inner))
-            .await
-            .map_err(|error| StartError(format!("cannot listen for peers at {listen}: {error}")))?;
+        let transport =
+            Transport::start(net, listen, dispatch::callbacks(&inner)).await.map_err(|error| {
+                StartError(format!(
+                    "cannot listen for peers at {listen}: {error}; choose another address with \
+                     --peer"
+                ))
+            })?;
         assert!(inner.transport.set(transport).is_ok(), "a node has one transport");
         inner.watch_over();
         if inner.directory.member().is_some() {
@@ -66,16 +72,22 @@ impl Node {
         Ok(Self { inner })
     }
 
-    /// Hands leadership over and stops, by `deadline` at the latest. Requests that come meanwhile
-    /// are served by whoever leads; what has no answer in the end is lost to its client.
+    /// Hands leadership over and stops, by `deadline` at the latest. What has no answer in the end
+    /// is lost to its client.
     pub async fn shutdown(&self, deadline: Instant) {
+        self.hand_over(deadline).await;
+        self.halt().await;
+    }
+
+    /// Hands leadership over, by `deadline` at the latest, and goes on to serve: requests that come
+    /// meanwhile are forwarded to whoever leads.
+    pub async fn hand_over(&self, deadline: Instant) {
         self.inner.stopping.store(true, Ordering::Relaxed);
         for shard in self.inner.shards() {
             if !shard.hand_over(deadline).await {
                 tracing::warn!(group = %shard.group(), "leadership could not be handed over");
             }
         }
-        self.halt().await;
     }
 
     /// Stops at once, handing over nothing. What the disk holds stays as it is.
@@ -162,10 +174,39 @@ impl Inner {
         let peers: BTreeMap<_, _> =
             claim.nodes.iter().filter(|(node, _)| *node != claim.node).cloned().collect();
         self.transport().set_peers(&peers);
-        let shard = self.open_shard(&claim).await?;
-        self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
-        tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");
+        if self.open_shard(&claim).await? {
+            return Ok(());
+        }
+        let inner = Arc::clone(self);
+        self.own(runtime::spawn(async move {
+            if let Err(why) = inner.repair(claim).await {
+                inner.fail(why);
+            }
+        }));
         Ok(())
+    }
+
+    /// Fetches a snapshot from whichever peer has one, then opens the replica.
+    async fn repair(&self, claim: Claim) -> Result<(), String> {
+        let group = GroupId::first(SHARD);
+        let log = self.directory.wal().group(group);
+        let snapshots = ShardSnapshots::new(group, Arc::clone(&self.seams.snapshots), log.clone());
+        loop {
+            for peer in self.transport().peers() {
+                match fetch::fetch(&snapshots, &peer, group, log.state().purged).await {
+                    Ok(position) => {
+                        tracing::warn!(%group, %position, from = %peer.node(), "snapshot fetched");
+                        if self.open_shard(&claim).await? {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%group, from = %peer.node(), %error, "no snapshot yet");
+                    }
+                }
+            }
+            tokio::time::sleep(REPAIR_INTERVAL).await;
+        }
     }
 
     /// Leaves a cluster that was never founded.
@@ -183,7 +224,8 @@ impl Inner {
         state.vote.is_some() || state.last.is_some()
     }
 
-    async fn open_shard(&self, claim: &Claim) -> Result<Shard, String> {
+    /// Opens the replica. Returns whether it could: if not, its snapshots are gone.
+    async fn open_shard(&self, claim: &Claim) -> Result<bool, String> {
         let (group, me) = (GroupId::first(SHARD), ReplicaId::new(claim.node, 1));
         let wal = self.directory.wal();
         let log = wal.group(group);
@@ -191,7 +233,10 @@ impl Inner {
         let snapshots = ShardSnapshots::new(group, store, log.clone());
         let content = match snapshots.open().await.map_err(|error| error.to_string())? {
             Found::Content(content) => *content,
-            Found::Missing => return Err(missing(group)),
+            Found::Missing => {
+                tracing::error!(%group, "no snapshot can be read and the log before is gone");
+                return Ok(false);
+            }
         };
         let clock = Arc::clone(&self.seams.clock);
         let time = ShardTime::new(claim.node, clock, Arc::clone(&self.samples));
@@ -205,13 +250,9 @@ impl Inner {
         let network = Network::new(self.transport().clone(), group, me);
         let (time, pressure) = (Arc::new(time), wal.pressure());
         let parts = Parts { group, me, timers, log, snapshots, content, network, time, pressure };
-        Shard::open(parts).await.map_err(|error| error.to_string())
+        let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
+        self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
+        tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");
+        Ok(true)
     }
-}
-
-fn missing(group: GroupId) -> String {
-    format!(
-        "no snapshot of {group} can be read, and the log before it is gone: this replica cannot \
-         know what it promised; nothing was changed; replace this node by a new one"
-    )
 }

@@ -1,7 +1,10 @@
 //! What a node knows without asking anyone: answered also where nobody leads.
 
+use std::time::Duration;
+
 use super::api::{NodeStatus, ShardStatus, Status};
 use super::{Inner, Node, SHARD};
+use crate::limits;
 use crate::shard::Shard;
 use crate::words::{Epoch, ReplicaId};
 
@@ -30,8 +33,8 @@ impl Node {
         if let Some(why) = shard.halted() {
             return Some(format!("shard {id} has halted: {why}"));
         }
-        if shard.leadership().leader.is_none() {
-            return Some(format!("shard {id} has no leader"));
+        if let Some(why) = inner.unled(&shard) {
+            return Some(format!("shard {id} {why}"));
         }
         if shard.content().state.epoch() == Epoch(0) {
             return Some(format!("shard {id} is still being founded"));
@@ -41,6 +44,25 @@ impl Node {
 }
 
 impl Inner {
+    /// Returns why nobody leads the shard, as far as can be told here. Raft does not tell: a leader
+    /// that has lost its majority remains one, and a follower believes in it until it hears of
+    /// another.
+    fn unled(&self, shard: &Shard) -> Option<String> {
+        let Some(leader) = shard.leadership().leader else { return Some("has no leader".into()) };
+        let within = |heard_ms: Option<u64>, max: Duration| {
+            heard_ms.is_some_and(|ms| Duration::from_millis(ms) < max)
+        };
+        if leader == shard.me() {
+            let max = 2 * self.config.settings.election_max;
+            let confirmed = within(shard.confirmed_ms_ago(), max);
+            return (!confirmed).then(|| "is led here, but no majority confirms it".into());
+        }
+        let node = leader.node();
+        let heard = self.transport().peer(node).and_then(|peer| peer.heard_ms_ago());
+        let silent = !within(heard, limits::PEER_SILENCE_MAX);
+        silent.then(|| format!("is led by {node}, which is silent"))
+    }
+
     fn node_statuses(&self) -> Vec<NodeStatus> {
         let Some(claim) = self.directory.claimed() else { return Vec::new() };
         let status = |(node, listed): &(_, crate::net::Address)| {

@@ -29,6 +29,7 @@ use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
 use tokio::sync::watch;
 
 pub mod counts;
+pub mod fetch;
 pub mod handover;
 pub mod log;
 pub mod log_time;
@@ -57,6 +58,7 @@ use self::network::Network;
 use self::propose::Proposer;
 use self::read::Reads;
 use self::receive::Receiving;
+use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
 use self::time::ShardTime;
 use self::types::Types;
@@ -118,6 +120,8 @@ struct Inner {
     reads: Reads,
     time: Arc<ShardTime>,
     receiving: Receiving,
+    /// The snapshot that a peer is fetching, kept open.
+    served: tokio::sync::Mutex<Option<SnapshotData>>,
     counts: Arc<Counting>,
     timers: Timers,
     tasks: Mutex<Vec<Task<()>>>,
@@ -203,6 +207,7 @@ impl Shard {
                 reads,
                 time,
                 receiving: Receiving::default(),
+                served: tokio::sync::Mutex::default(),
                 counts,
                 timers,
                 tasks: Mutex::default(),
@@ -308,11 +313,6 @@ impl Shard {
                 return std::future::pending().await;
             }
         }
-    }
-
-    /// Returns a copy of openraft's metrics.
-    pub fn raft_metrics(&self) -> RaftMetrics<Types> {
-        self.inner.metrics.borrow_watched().clone()
     }
 
     /// Returns the voters in force: one set, or two while the membership is joint.

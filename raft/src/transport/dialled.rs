@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft_rt::AsyncRuntime;
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -22,7 +21,7 @@ use super::refusal::{Code, Refusal};
 use super::wire::Malformed;
 use crate::limits;
 use crate::net::{Address, Stream};
-use crate::runtime::Runtime;
+use crate::runtime;
 use crate::words::{Boot, GroupId, NodeId};
 
 /// How long an end that closes a connection tries to say why.
@@ -103,7 +102,7 @@ pub(super) async fn keep(inner: Arc<Inner>, known: Arc<Known>) {
 /// Returns how long to wait before the next try: doubling, within bounds, half of it by chance.
 fn pause(try_number: u32) -> Duration {
     let longest = limits::REDIAL_MIN.saturating_mul(1 << try_number.min(16));
-    longest.min(limits::REDIAL_MAX).mul_f64(Runtime::thread_rng().random_range(0.5..1.0))
+    longest.min(limits::REDIAL_MAX).mul_f64(runtime::random().random_range(0.5..1.0))
 }
 
 /// Traces the end of a connection, and stops the node where a peer says that it must.

@@ -61,6 +61,10 @@ pub enum Kind {
     SnapshotChunk = 6,
     /// The snapshot is complete: install it.
     SnapshotFinish = 7,
+    /// Which snapshot is there? From a replica that has lost its own.
+    SnapshotManifest = 8,
+    /// A chunk of that snapshot, please.
+    SnapshotPull = 9,
     /// A client's request for a shard that is led there.
     Forward = 16,
     /// Is this still the leader of these groups?
@@ -77,7 +81,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Append,
         Self::Vote,
         Self::PreVote,
@@ -85,6 +89,8 @@ impl Kind {
         Self::SnapshotBegin,
         Self::SnapshotChunk,
         Self::SnapshotFinish,
+        Self::SnapshotManifest,
+        Self::SnapshotPull,
         Self::Forward,
         Self::Confirm,
         Self::Exchange,

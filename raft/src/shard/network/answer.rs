@@ -30,6 +30,8 @@ where
         | Kind::SnapshotBegin
         | Kind::SnapshotChunk
         | Kind::SnapshotFinish
+        | Kind::SnapshotManifest
+        | Kind::SnapshotPull
         | Kind::Forward
         | Kind::Confirm
         | Kind::Exchange

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use openraft::errors::{RPCError, StreamingError};
+use openraft::errors::{RPCError, StreamingError, Unreachable};
 use openraft::network::RPCTypes;
 use openraft::raft::SnapshotResponse;
-use openraft_rt::AsyncRuntime;
 use rand::RngExt;
 
 use super::{Route, malformed, unanswered, unreachable};
 use crate::limits::{CHUNK_ANSWER_TIMEOUT, CHUNKS_INFLIGHT_MAX, INSTALL_ANSWER_TIMEOUT};
-use crate::runtime::Runtime;
+use crate::runtime;
 use crate::shard::rpc::messages::{
     Message, SnapshotBegin, SnapshotChunk, SnapshotFinish, decode_answer, encode_request,
 };
@@ -33,7 +32,7 @@ pub(super) async fn send(
     let peer = route.network.transport.peer(node);
     let peer = peer.ok_or_else(|| unreachable(&NotSent::NotConnected { node }))?;
     let link = peer.connect_for_snapshot().await.map_err(|error| unreachable(&error))?;
-    let transfer = Runtime::thread_rng().random();
+    let transfer = runtime::random().random();
     let transfer = Transfer { route, link, transfer };
     let begin =
         SnapshotBegin { transfer: transfer.transfer, vote, manifest: snapshot.manifest().clone() };
@@ -88,10 +87,9 @@ impl Transfer<'_> {
     }
 }
 
-/// Says that the snapshot cannot be read, most often because newer ones have replaced it
-/// meanwhile. That is no reason to stop a replica whose state does not come from there: openraft
-/// pauses, asks for the newest snapshot and begins again.
+/// Says that the snapshot cannot be read here. The replica leads on: its state is in memory, and
+/// the next snapshot takes the place of this one.
 fn unreadable(error: &SnapshotError) -> StreamingError<Types> {
-    tracing::warn!(%error, "a snapshot cannot be sent any further");
-    unreachable(error).into()
+    tracing::error!(%error, "a snapshot cannot be read; the next one will be sent instead");
+    StreamingError::Unreachable(Unreachable::new(error))
 }

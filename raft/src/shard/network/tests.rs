@@ -374,7 +374,7 @@ async fn a_snapshot_is_cancelled_lost_or_unreadable() {
         assert!(taken.lock().unwrap().len() < 20);
         let never = || std::future::pending();
         let sent = route.full_snapshot(leader_vote(), snapshot(true), never(), option()).await;
-        assert!(matches!(sent, Err(StreamingError::StorageError(_))));
+        assert!(matches!(sent, Err(StreamingError::Unreachable(_))));
         let crash = async {
             sleep(Duration::from_millis(250)).await;
             fabric.crash("h2");
