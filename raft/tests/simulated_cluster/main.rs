@@ -19,10 +19,9 @@
 //! ```
 //!
 //! A seed fixes the machines, the faults, the chances of network and disks, what clients ask and
-//! openraft's elections. It does not fix the order in which tokio's watch channels wake several
-//! waiters: tokio draws that from the system, unless it is built with `--cfg tokio_unstable`. So
-//! two runs of one seed begin alike and then part; with that flag they are equal, which
-//! `a_seed_repeats` checks.
+//! openraft's elections. It does not fix the order in which a tokio watch channel wakes several
+//! waiters, which tokio draws from the system. So two runs of one seed begin alike and then part:
+//! a seed that failed is a hint where to look, and may need some tries to fail again.
 
 mod checks;
 mod client;
@@ -34,7 +33,6 @@ mod machine;
 mod network;
 
 use std::cell::RefCell;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -47,7 +45,9 @@ use self::faults::Faults;
 use self::history::Record;
 
 /// How many seeds run by default.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
+/// Seeds that once found a defect which the first seeds miss.
+const FOUND: [u64; 2] = [10_125, 20_347];
 /// How many faults a run has.
 const FAULTS: u32 = 25;
 /// How long a founded cluster runs before the first fault.
@@ -87,19 +87,15 @@ fn prepare() {
     });
 }
 
-fn runtime(seed: u64) -> Runtime {
+fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    #[cfg(tokio_unstable)]
-    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_be_bytes()));
-    #[cfg(not(tokio_unstable))]
-    let _: u64 = seed;
     builder.enable_time().start_paused(true).build().expect("a runtime without I/O")
 }
 
 fn run(seed: u64) -> Run {
     prepare();
     PANICS.with_borrow_mut(Vec::clear);
-    let runtime = runtime(seed);
+    let runtime = runtime();
     let mut run = runtime.block_on(runtime::with_seed(seed, simulate(seed)));
     drop(runtime);
     run.problems.extend(PANICS.with_borrow_mut(std::mem::take));
@@ -133,11 +129,14 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Returns the seeds that the environment asks for.
-fn seeds() -> Range<u64> {
-    let first = number("SIM_FIRST").unwrap_or(1);
-    match number("SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => first..first + number("SIM_SEEDS").unwrap_or(SEEDS),
+fn seeds() -> Vec<u64> {
+    let (first, count) = (number("SIM_FIRST"), number("SIM_SEEDS"));
+    match (number("SIM_SEED"), first, count) {
+        (Some(seed), ..) => vec![seed],
+        (None, None, None) => (1..=SEEDS).chain(FOUND).collect(),
+        (None, first, count) => (first.unwrap_or(1)..)
+            .take(count.map_or(1, |count| usize::try_from(count).expect("a count of seeds")))
+            .collect(),
     }
 }
 
@@ -151,8 +150,8 @@ fn report(seed: u64, run: &Run) {
 }
 
 /// Runs the seeds that nobody has taken yet. Returns those with problems, and counts snapshots.
-fn run_some(seeds: &Mutex<Range<u64>>) -> (Vec<u64>, usize) {
-    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+fn run_some(seeds: &Mutex<Vec<u64>>) -> (Vec<u64>, usize) {
+    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let (mut failed, mut snapshots) = (Vec::new(), 0);
     while let Some(seed) = next() {
         let run = run(seed);
@@ -182,14 +181,4 @@ fn nothing_acknowledged_is_lost() {
     });
     assert!(failed.is_empty(), "seeds with problems: {failed:?}; SIM_SEED=n runs one");
     assert!(0 < snapshots, "the logs never turned over");
-}
-
-#[cfg(tokio_unstable)]
-#[test]
-fn a_seed_repeats() {
-    let (one, other) = (run(1), run(1));
-    for (one, other) in one.records.iter().zip(&other.records) {
-        assert_eq!(one, other);
-    }
-    assert_eq!(one.notes, other.notes);
 }
