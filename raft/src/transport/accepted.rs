@@ -253,7 +253,7 @@ impl Answering<'_> {
         let kind = Kind::from_tag(tag).ok_or_else(|| {
             Refused::new(Reason::UnknownKind, format!("requests of kind {tag} are unknown here"))
         })?;
-        let bootstrap = matches!(kind, Kind::Claim | Kind::Release);
+        let bootstrap = matches!(kind, Kind::Claim | Kind::Release | Kind::Found);
         if bootstrap != (self.about.purpose == Purpose::Bootstrap) {
             let text = format!("{kind:?} does not belong on this connection");
             return Err(Refused::new(Reason::UnknownKind, text));

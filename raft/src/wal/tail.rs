@@ -90,6 +90,12 @@ impl Tail {
         self.index.oldest().map_or(self.segment, |oldest| oldest.min(self.segment))
     }
 
+    /// Returns whether segments are kept only because nothing was synced since they were needed.
+    pub(super) fn retains(&self) -> bool {
+        let oldest = self.segments.live.first_key_value();
+        oldest.is_some_and(|(&oldest, _)| oldest < self.first())
+    }
+
     fn put(&mut self, records: &[Record]) -> io::Result<()> {
         let at = BatchAt { segment: self.segment, offset: self.offset };
         self.buffer.begin();

@@ -160,8 +160,11 @@ impl Writer {
     }
 
     /// Syncs if anybody waits for it, calls back, and publishes where the log stands.
+    ///
+    /// Segments that are no longer needed wait for a sync, too (invariant 4): at the bound nobody
+    /// may append, so nobody else would ever ask for one.
     fn settle(&mut self) -> io::Result<()> {
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || self.tail.retains() {
             self.tail.sync()?;
             self.waiting.drain(..).for_each(|done| done());
             if self.held.is_none() && self.queue.is_empty() {
