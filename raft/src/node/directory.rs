@@ -220,6 +220,11 @@ impl Directory {
         self.memory().hear(node, exchange)
     }
 
+    /// Remembers that a peer lost what it had answered for.
+    pub(super) fn condemn(&self, node: NodeId) {
+        self.memory().condemn(node);
+    }
+
     /// Saves what changed of the memory, each second, until that fails.
     pub(super) async fn keep_memory(&self) -> io::Error {
         loop {

@@ -247,7 +247,9 @@ impl Inner {
             election_min: settings.election_min,
             election_max: settings.election_max,
         };
-        let network = Network::new(self.transport().clone(), group, me);
+        let directory = Arc::clone(&self.directory);
+        let condemn = Arc::new(move |node| directory.condemn(node));
+        let network = Network::new(self.transport().clone(), group, me, condemn);
         let (time, pressure) = (Arc::new(time), wal.pressure());
         let parts = Parts { group, me, timers, log, snapshots, content, network, time, pressure };
         let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;

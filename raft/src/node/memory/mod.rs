@@ -38,6 +38,10 @@ const RECORD: Record = Record { name: "memory", magic: *b"stdf-mem", version: 1 
 const ADVICE: &str =
     "move it away to go on without a memory of the peers, while all of them are up and healthy";
 
+/// What is remembered as the durable sequence of a log that is known to have lost entries: more than
+/// any log has.
+const CONDEMNED: Sequence = Sequence(u64::MAX);
+
 /// What this node remembers of its peers.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -89,8 +93,19 @@ impl Memory {
         if exchange.start != remembered.start {
             return Err(overtaken(node, exchange.start.boot, remembered.start.boot));
         }
+        if remembered.synced == CONDEMNED {
+            return Err(lost_log(node, exchange.synced, CONDEMNED));
+        }
         self.remember(node, Remembered { synced: exchange.synced, ..remembered });
         Ok(())
+    }
+
+    /// Remembers that a peer has lost what it had answered for: whatever its log holds, it had more.
+    pub fn condemn(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            self.changed |= peer.synced != CONDEMNED;
+            peer.synced = CONDEMNED;
+        }
     }
 
     /// Forgets a node that has left the cluster.
@@ -132,7 +147,7 @@ impl Remembered {
             Found::Later => return Err(overtaken(node, boot, remembered)),
             Found::Other => return Err(copied(node, remembered)),
         }
-        if remembered < boot && presented.recovered < self.synced {
+        if self.synced == CONDEMNED || (remembered < boot && presented.recovered < self.synced) {
             return Err(lost_log(node, presented.recovered, self.synced));
         }
         Ok(())
@@ -165,9 +180,13 @@ fn copied(node: NodeId, boot: Boot) -> Refusal {
 }
 
 fn lost_log(node: NodeId, recovered: Sequence, remembered: Sequence) -> Refusal {
+    let reach = match remembered {
+        CONDEMNED => "lacks an entry that it had answered for".to_owned(),
+        _ => format!("ends at {recovered} and was durable up to {remembered}"),
+    };
     let text = format!(
-        "the log of {node} ends at {recovered} and was durable up to {remembered}: what it lost it \
-         had promised to keep; replace the node by a new one"
+        "the log of {node} {reach}: what it lost it had promised to keep; replace the node by a new \
+         one"
     );
     Refusal::new(Code::LostLog, text)
 }

@@ -111,6 +111,21 @@ fn exchanges_raise_the_sequence_and_never_lower_it() {
 }
 
 #[test]
+fn a_log_that_took_back_what_it_answered_for_is_refused_for_ever() {
+    let mut memory = memory();
+    let start = presented(5, &[10, 11, 12], 40, 0).start();
+    let exchange = Exchange { start, synced: Sequence(900), ..Exchange::default() };
+    memory.hear(NODE, &exchange).unwrap();
+    memory.condemn(NODE);
+    assert!(memory.unsaved().is_some(), "a restart of this node does not forgive it");
+    assert_eq!(memory.hear(NODE, &exchange).unwrap_err().code, Code::LostLog);
+    for boots in [&[10, 11, 12][..], &[10, 11, 12, 13]] {
+        let presented = presented(5, boots, 1_000_000, 1_000_000);
+        assert_eq!(memory.judge(&presented).unwrap_err().code, Code::LostLog);
+    }
+}
+
+#[test]
 fn what_is_saved_is_remembered() {
     let (disk, directory) = (SimDisk::new(1), Path::new("/data"));
     disk.create_dir_all(directory).unwrap();

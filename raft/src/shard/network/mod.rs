@@ -6,7 +6,10 @@
 //! hears the first; where an answer is late, the second; where a connection broke with the question
 //! on its way, the third, and at the next try most likely the first.
 
+use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,8 +22,8 @@ use openraft::errors::{
 use openraft::impls::EmptyNode;
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
-    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
+    StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::type_config::alias::SnapshotOf;
 
@@ -31,7 +34,7 @@ use crate::transport::Transport;
 use crate::transport::frame::Kind;
 use crate::transport::link::{NoAnswer, NotSent, Waiting};
 use crate::transport::wire::Malformed;
-use crate::words::{GroupId, ReplicaId};
+use crate::words::{GroupId, NodeId, ReplicaId};
 
 mod answer;
 mod snapshot;
@@ -43,29 +46,36 @@ mod tests;
 pub use answer::{answer, append, check_target};
 
 /// The way from one replica to the others of its group.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Network {
     transport: Transport,
     group: GroupId,
     from: ReplicaId,
+    condemn: Condemn,
 }
 
+/// Told of a node that turned out to have lost entries that it had answered for.
+pub type Condemn = Arc<dyn Fn(NodeId) + Send + Sync>;
+
 /// The way from one replica to one other.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Route {
     network: Network,
     to: ReplicaId,
+    /// The index after the last entry that the other replica has answered for. openraft makes a new
+    /// route for each term in which it leads, and within a term no follower may cut its log.
+    answered: Arc<AtomicU64>,
 }
 
 impl Network {
     /// Returns the network of the replica `from` of `group`.
-    pub fn new(transport: Transport, group: GroupId, from: ReplicaId) -> Self {
-        Self { transport, group, from }
+    pub fn new(transport: Transport, group: GroupId, from: ReplicaId, condemn: Condemn) -> Self {
+        Self { transport, group, from, condemn }
     }
 
     /// Returns the way to the replica `to`.
     pub fn route(&self, to: ReplicaId) -> Route {
-        Route { network: self.clone(), to }
+        Route { network: self.clone(), to, answered: Arc::default() }
     }
 }
 
@@ -76,6 +86,9 @@ impl RaftNetworkFactory<Types> for Network {
         self.route(ReplicaId(target))
     }
 }
+
+/// One answer of a stream.
+type Item = Result<StreamAppendResult<Types>, RPCError<Types>>;
 
 /// Says that the other node cannot be asked now.
 fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
@@ -96,7 +109,44 @@ fn malformed(error: Malformed) -> RPCError<Types> {
     RPCError::Unreachable(Unreachable::from_string(error))
 }
 
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Network({} from {})", self.group, self.from)
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Route({} to {})", self.network.group, self.to)
+    }
+}
+
 impl Route {
+    /// Follows what the other replica answers for, and finds out if it has lost some of it.
+    ///
+    /// Its peers hear once a second how far its log reaches, so a log that lost only what it got
+    /// since then passes the handshake. Here it shows: it must not vote, and stops.
+    fn follow(&self, answer: StreamAppendResult<Types>) -> Item {
+        match &answer {
+            Ok(last) => {
+                let next = last.map_or(0, |last| last.index + 1);
+                self.answered.fetch_max(next, Ordering::Relaxed);
+            }
+            Err(StreamAppendError::Conflict(at))
+                if at.index < self.answered.load(Ordering::Relaxed) =>
+            {
+                tracing::error!(
+                    replica = %self.to, index = at.index,
+                    "a replica has lost an entry that it had answered for"
+                );
+                (self.network.condemn)(self.to.node());
+                return Err(malformed(Malformed::new("a log that went back")));
+            }
+            Err(StreamAppendError::Conflict(_) | StreamAppendError::HigherVote(_)) => {}
+        }
+        Ok(answer)
+    }
+
     /// Queues a request.
     fn send(&self, kind: Kind, body: Bytes) -> Result<Waiting, NotSent> {
         let node = self.to.node();

@@ -14,10 +14,10 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::base::BoxStream;
 use openraft::errors::RPCError;
 use openraft::network::{RPCOption, RPCTypes};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, StreamAppendResult};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Route, malformed, unanswered, unreachable};
+use super::{Item, Route, malformed, unanswered, unreachable};
 use crate::limits::{APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX};
 use crate::shard::rpc::messages::{decode_answer, encode_request};
 use crate::shard::types::{RaftLogId, Types};
@@ -60,8 +60,6 @@ struct Request {
     patience: Duration,
 }
 
-type Item = Result<StreamAppendResult<Types>, RPCError<Types>>;
-
 impl<'s, S> Pipeline<'s, S>
 where
     S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
@@ -101,7 +99,8 @@ where
             Poll::Ready(answer) => {
                 let request = self.take_oldest();
                 let answer = answer.map_err(unanswered);
-                Poll::Ready(Some(answer.and_then(|body| request.result(body))))
+                let result = answer.and_then(|body| request.result(body));
+                Poll::Ready(Some(result.and_then(|result| self.route.follow(result))))
             }
             Poll::Pending => self.poll_late(cx),
         }

@@ -62,7 +62,7 @@ async fn route(fabric: &Fabric, handle: Handler) -> Route {
     while !leader.peer(NodeId(2)).unwrap().is_connected() {
         sleep(Duration::from_millis(1)).await;
     }
-    Network::new(leader, GROUP, LEADER).route(FOLLOWER)
+    Network::new(leader, GROUP, LEADER, Arc::new(|_| ())).route(FOLLOWER)
 }
 
 type Append = AppendEntriesRequest<Types>;
@@ -154,17 +154,36 @@ async fn more_than_the_queue_holds_waits_for_room() {
 async fn the_first_answer_that_is_no_success_is_the_last() {
     with_seed(3, async {
         let answer = |append: Append| match append.prev_log_id.map(|id| id.index) {
-            Some(2) => Answer::Conflict,
+            Some(7) => Answer::Conflict,
             _ => Answer::Success,
         };
         let mut route = route(&Fabric::new(3), follower(Duration::ZERO, answer)).await;
-        let appends = (0..10).map(|index| append(index, Some(1))).collect();
+        let appends = [0, 1, 2, 8, 9].map(|index| append(index, Some(1))).into();
         let answers = collect(&mut route, appends).await;
         assert_eq!(answers.len(), 4);
-        assert!(matches!(&answers[3], Ok(Err(StreamAppendError::Conflict(at))) if *at == id(2)));
-        // A conflict where nothing comes before would make openraft panic.
-        let first = collect(&mut route, vec![append(3, None), append(0, None)]).await;
-        assert!(matches!(&first[0], Ok(Err(StreamAppendError::Conflict(_)))));
+        assert!(matches!(&answers[3], Ok(Err(StreamAppendError::Conflict(at))) if *at == id(7)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_takes_back_what_it_answered_for_is_condemned() {
+    with_seed(9, async {
+        let answer = |append: Append| match append.prev_log_id.map(|id| id.index) {
+            Some(2) => Answer::Conflict,
+            _ => Answer::Success,
+        };
+        let mut route = route(&Fabric::new(9), follower(Duration::ZERO, answer)).await;
+        let condemned = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&condemned);
+        route.network.condemn = Arc::new(move |node| list.lock().unwrap().push(node));
+        let answers =
+            collect(&mut route, (0..4).map(|index| append(index, Some(1))).collect()).await;
+        assert!(matches!(&answers[3], Err(RPCError::Unreachable(_))), "{answers:?}");
+        assert_eq!(*condemned.lock().unwrap(), [NodeId(2)]);
+        // What it answered on an earlier stream counts too.
+        let again = collect(&mut route, vec![append(3, None)]).await;
+        assert!(matches!(&again[0], Err(RPCError::Unreachable(_))), "{again:?}");
     })
     .await;
 }
