@@ -25,12 +25,13 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
 use openraft::metrics::RaftMetrics;
-use openraft::{Config, Instant, Raft, ServerState, SnapshotPolicy};
+use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::sync::watch;
 
 pub mod counts;
 pub mod fetch;
 pub mod handover;
+pub mod leadership;
 pub mod log;
 pub mod log_time;
 pub mod lookup;
@@ -64,7 +65,7 @@ use self::time::ShardTime;
 use self::types::Types;
 use crate::runtime::{self, Task};
 use crate::wal::GroupLog;
-use crate::words::{GroupId, NodeId, ReplicaId, Term};
+use crate::words::{GroupId, ReplicaId};
 
 type Metrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftMetrics<Types>>;
 
@@ -127,21 +128,6 @@ struct Inner {
     tasks: Mutex<Vec<Task<()>>>,
 }
 
-/// What a replica is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It proposes.
-    Leader,
-    /// It follows, and votes.
-    Follower,
-    /// It asks for votes.
-    Candidate,
-    /// It follows, and does not vote.
-    Learner,
-    /// It stopped.
-    Halted,
-}
-
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Shard({} as {})", self.group, self.me)
@@ -162,17 +148,6 @@ pub enum ShardError {
         /// What openraft said.
         why: String,
     },
-}
-
-/// What a replica knows of its group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leadership {
-    /// What this replica is.
-    pub state: ServerState,
-    /// Who leads, as far as it knows.
-    pub leader: Option<ReplicaId>,
-    /// Its term.
-    pub term: Term,
 }
 
 impl Shard {
@@ -261,63 +236,9 @@ impl Shard {
         self.inner.replica.progress()
     }
 
-    /// Returns what the replica knows of its group's leader.
-    pub fn leadership(&self) -> Leadership {
-        let metrics = self.inner.metrics.borrow_watched();
-        Leadership {
-            state: metrics.state,
-            leader: metrics.current_leader.map(ReplicaId),
-            term: types::vote(&metrics.vote).term,
-        }
-    }
-
-    /// Returns what the replica is in its group.
-    pub fn role(&self) -> Role {
-        if self.halted().is_some() {
-            return Role::Halted;
-        }
-        match self.leadership().state {
-            ServerState::Leader => Role::Leader,
-            ServerState::Follower => Role::Follower,
-            ServerState::Candidate => Role::Candidate,
-            ServerState::Learner => Role::Learner,
-            ServerState::Shutdown => Role::Halted,
-        }
-    }
-
     /// Returns what the shard has counted since the node started.
     pub fn counts(&self) -> Counts {
         self.inner.counts.read()
-    }
-
-    /// Returns the milliseconds since a majority last confirmed that this replica leads, if it does.
-    pub fn confirmed_ms_ago(&self) -> Option<u64> {
-        let metrics = self.inner.metrics.borrow_watched();
-        let confirmed =
-            metrics.last_quorum_acked.filter(|_| metrics.state == ServerState::Leader)?;
-        Some(u64::try_from(confirmed.into_inner().elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Returns whether the replica here leads, as far as it knows.
-    pub fn leads(&self) -> bool {
-        self.inner.metrics.borrow_watched().state == ServerState::Leader
-    }
-
-    /// Waits until what [`Shard::leadership`] returns may have changed.
-    pub async fn leadership_changed(&self) {
-        let mut metrics = self.inner.metrics.clone();
-        let before = self.leadership();
-        while before == self.leadership() {
-            if metrics.changed().await.is_err() {
-                // The replica stopped: there is nothing more to see.
-                return std::future::pending().await;
-            }
-        }
-    }
-
-    /// Returns the voters in force: one set, or two while the membership is joint.
-    pub fn voters(&self) -> Vec<Vec<NodeId>> {
-        voters(&self.inner.metrics.borrow_watched())
     }
 
     /// Founds the group with these replicas. Idempotent: a group that exists stays as it is.
@@ -366,12 +287,6 @@ impl Shard {
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<Task<()>>> {
         self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the nodes whose replicas vote: one set, or two while the membership is joint.
-fn voters(metrics: &RaftMetrics<Types>) -> Vec<Vec<NodeId>> {
-    let sets = metrics.membership_config.membership().get_joint_config();
-    sets.iter().map(|set| set.iter().map(|&id| ReplicaId(id).node()).collect()).collect()
 }
 
 /// Returns openraft's configuration. What is not set here stays at openraft's default.

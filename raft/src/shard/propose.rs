@@ -231,7 +231,7 @@ impl ProposeLoop {
         if metrics.state != ServerState::Leader {
             return None;
         }
-        self.time.stamp(&super::voters(&metrics))
+        self.time.stamp(&super::leadership::voters(&metrics))
     }
 
     /// Gives commands back that were never part of an entry.
