@@ -4,7 +4,7 @@
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
-pub use crate::shard::leadership::Role;
+use crate::shard::leadership::Role;
 use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };

@@ -2,7 +2,7 @@
 
 use steadfast_cli::api::cluster as wire;
 use steadfast_raft::node::api::{InitAnswer, NodeStatus, ShardHash, ShardStatus, Status};
-use steadfast_raft::shard::Role;
+use steadfast_raft::shard::leadership::Role;
 use steadfast_raft::words::{LogPosition, NodeId};
 
 #[cfg(test)]
