@@ -271,7 +271,7 @@ impl Inner {
     }
 
     /// Says why there is no replica here. A node that stops has put its replicas away.
-    fn no_replica(&self) -> Refusal {
+    pub(super) fn no_replica(&self) -> Refusal {
         if self.is_stopping() {
             return Refusal::Stopping { node: self.me() };
         }

@@ -27,7 +27,7 @@ impl Node {
             return Some("the node is stopping".into());
         }
         let Some(shard) = inner.shard(SHARD) else {
-            return Some("the node belongs to no cluster yet".into());
+            return Some(inner.no_replica().to_string());
         };
         let id = shard.group().shard;
         if let Some(why) = shard.halted() {

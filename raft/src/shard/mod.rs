@@ -306,8 +306,8 @@ fn config(timers: Timers) -> Result<Config, ShardError> {
         enable_pre_vote: Some(true),
         // Unsafe where the committed position may be lost, and ours is written without a sync.
         enable_leader_restore: Some(false),
-        // A follower that lost its log within the second in which its peers had not yet heard how
-        // far it reached would otherwise make the leader panic; it is sent all of it again.
+        // A follower that takes back what it answered for is condemned, see [`network`]. Should one
+        // slip through, it is better sent all of it again than left without.
         allow_log_reversion: Some(true),
         ..Config::default()
     }
