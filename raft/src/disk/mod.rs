@@ -63,5 +63,10 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     fn len_bytes(&self) -> io::Result<u64>;
 }
 
+/// Returns whether a call failed for want of room, so that it may succeed once there is some.
+pub fn is_full(error: &io::Error) -> bool {
+    [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&error.kind())
+}
+
 #[cfg(test)]
 mod tests;

@@ -97,7 +97,7 @@ impl Inner {
         )))
     }
 
-    async fn claim_others(&self, claim: &Claim) -> Result<(), InitError> {
+    async fn claim_others(self: &Arc<Self>, claim: &Claim) -> Result<(), InitError> {
         let mut claimed = Vec::new();
         for (node, address) in &claim.nodes {
             if *node == claim.node {
@@ -126,7 +126,7 @@ impl Inner {
 
     /// Takes claims back, best effort: a node that does not hear of it refuses other claims, and
     /// says whose it is.
-    async fn release_all(&self, claim: &Claim, claimed: &[&Address]) {
+    async fn release_all(self: &Arc<Self>, claim: &Claim, claimed: &[&Address]) {
         let release = Release { cluster: claim.cluster };
         for address in claimed {
             if let Err(error) = self.ask(address, Kind::Release, release.encode()).await {
@@ -199,7 +199,10 @@ impl Inner {
     }
 
     /// Answers a release.
-    pub(super) async fn released_by_peer(&self, body: Bytes) -> Result<Verdict, Refused> {
+    pub(super) async fn released_by_peer(
+        self: &Arc<Self>,
+        body: Bytes,
+    ) -> Result<Verdict, Refused> {
         let release = Release::decode(body)?;
         Ok(match self.release(release).await {
             Ok(()) => Verdict::Done,
@@ -217,12 +220,27 @@ impl Inner {
     }
 
     /// Takes this node's claim back, if no Raft state was made under it.
-    async fn release(&self, release: Release) -> Result<(), String> {
+    async fn release(self: &Arc<Self>, Release { cluster }: Release) -> Result<(), String> {
+        let mut joined = self.joined.lock().await;
+        let founded = "the cluster has been founded; a claim cannot be released any more";
         if self.has_raft_state() {
-            return Err("the cluster has been founded; a claim cannot be released any more".into());
+            return Err(founded.into());
         }
-        self.leave().await;
-        self.directory.release(release.cluster).map_err(|error| error.to_string())
+        if self.directory.member().is_some_and(|member| member.cluster == cluster) {
+            self.leave(&mut joined).await;
+        }
+        // The replica may have voted, or been given entries, until it had stopped.
+        if self.has_raft_state() {
+            drop(joined);
+            self.join().await?;
+            return Err(founded.into());
+        }
+        self.directory.release(cluster).map_err(|error| {
+            if let ClaimError::Io(_) = error {
+                self.fail(error.to_string());
+            }
+            error.to_string()
+        })
     }
 
     async fn ask(&self, address: &Address, kind: Kind, body: Bytes) -> Result<Verdict, String> {

@@ -22,7 +22,7 @@ use super::identity::{self, ClaimError, Claimed, Identity, Opened};
 use super::memory::{self, Memory};
 use super::{NodeConfig, Seams, StartError};
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::net::Address;
 use crate::runtime;
 use crate::transport::bootstrap::Claim;
@@ -167,8 +167,16 @@ impl Directory {
     }
 
     /// Takes a claim, durably.
+    ///
+    /// A node of no cluster has no peers, so what it may remember is of a cluster whose claim was
+    /// released: there the same ids were other nodes'.
     pub(super) fn claim(&self, claim: &Claim) -> Result<Claimed, ClaimError> {
-        self.identity().claim(claim)
+        let mut identity = self.identity();
+        if identity.claimed().is_none() {
+            self.memory().forget_all();
+            self.save_memory()?;
+        }
+        identity.claim(claim)
     }
 
     /// Forgets a claim, durably, if no Raft state was made under it.
@@ -226,22 +234,29 @@ impl Directory {
     }
 
     /// Saves what changed of the memory, each second, until that fails.
+    ///
+    /// A full disk is no such failure: the old file is whole, and a node that takes no writes for
+    /// want of room must still read, vote and hand over.
     pub(super) async fn keep_memory(&self) -> io::Error {
         loop {
             tokio::time::sleep(MEMORY_SAVE_INTERVAL).await;
-            if let Err(error) = self.save_memory() {
-                return error;
+            match self.save_memory() {
+                Err(error) if !is_full(&error) => return error,
+                Ok(()) | Err(_) => {}
             }
         }
     }
 
-    /// Saves what changed of the memory.
+    /// Saves what changed of the memory. What could not be saved is tried again.
     pub(super) fn save_memory(&self) -> io::Result<()> {
-        let unsaved = self.memory().unsaved();
-        match unsaved {
-            Some(bytes) => memory::save(&*self.disk, &self.path, &bytes),
-            None => Ok(()),
+        // Locked throughout, because the file has one writer at a time.
+        let mut memory = self.memory();
+        let Some(bytes) = memory.unsaved() else { return Ok(()) };
+        let saved = memory::save(&*self.disk, &self.path, &bytes);
+        if saved.is_err() {
+            memory.keep_unsaved();
         }
+        saved
     }
 
     fn identity(&self) -> MutexGuard<'_, Identity> {

@@ -104,6 +104,9 @@ struct Inner {
     directory: Arc<Directory>,
     transport: OnceLock<Transport>,
     shards: RwLock<BTreeMap<ShardId, Shard>>,
+    /// Whether the replicas are open, or being repaired. Held by whoever opens or closes them: two
+    /// replicas on one log would vote twice.
+    joined: tokio::sync::Mutex<bool>,
     samples: Arc<Mutex<Samples>>,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
@@ -242,3 +245,6 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,7 @@ impl Node {
             directory: Arc::new(directory),
             transport: OnceLock::new(),
             shards: RwLock::default(),
+            joined: tokio::sync::Mutex::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
@@ -167,14 +168,14 @@ impl Inner {
 
     /// Takes the place that the node was claimed for: knows its peers, opens its replicas.
     pub(super) async fn join(self: &Arc<Self>) -> Result<(), String> {
-        let Some(claim) = self.directory.claimed() else { return Ok(()) };
-        if self.shard(SHARD).is_some() {
-            return Ok(());
-        }
+        let mut joined = self.joined.lock().await;
+        let Some(claim) = self.directory.claimed().filter(|_| !*joined) else { return Ok(()) };
         let peers: BTreeMap<_, _> =
             claim.nodes.iter().filter(|(node, _)| *node != claim.node).cloned().collect();
         self.transport().set_peers(&peers);
-        if self.open_shard(&claim).await? {
+        let opened = self.open_shard(&claim).await?;
+        *joined = true;
+        if opened {
             return Ok(());
         }
         let inner = Arc::clone(self);
@@ -209,13 +210,17 @@ impl Inner {
         }
     }
 
-    /// Leaves a cluster that was never founded.
-    pub(super) async fn leave(&self) {
-        let shard = self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&SHARD);
-        if let Some(shard) = shard {
+    /// Closes the replica of a cluster that was never founded.
+    ///
+    /// The caller holds `joined`. Where it gives up waiting the replica stays listed, so that none
+    /// is opened beside it.
+    pub(super) async fn leave(&self, joined: &mut bool) {
+        if let Some(shard) = self.shard(SHARD) {
             shard.stop().await;
         }
+        self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&SHARD);
         self.transport().set_peers(&BTreeMap::new());
+        *joined = false;
     }
 
     /// Returns whether the replica here has voted or holds any log.

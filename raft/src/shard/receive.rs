@@ -56,6 +56,9 @@ impl Shard {
 
     async fn begin(&self, begin: SnapshotBegin) -> Result<(), Refused> {
         let mut transfer = self.inner.receiving.transfer.lock().await;
+        // A transfer that stalled goes first: its writer takes what it has written along, and most
+        // often the next try is for the same position.
+        *transfer = None;
         let position = begin.manifest.position;
         let has = Some(position) <= self.content().position;
         let writer = match has {

@@ -45,10 +45,11 @@ impl Shard {
         let newest = self.snapshots().newest_position().await?;
         let saved = match newest {
             // Nothing was applied since: all that can be given up is the fall-back.
-            Some(newest) if content.position <= Some(newest) => {
+            Some(newest) if content.position == Some(newest) => {
                 self.snapshots().drop_older(newest).await?;
                 newest
             }
+            // A newer one came from a peer: it counts here once it was installed.
             _ => self.snapshots().save(content).await?,
         };
         if self.adopt(saved).await {

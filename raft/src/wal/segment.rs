@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::batch::{Secret, SegmentId};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 use crate::limits;
 
 /// A file that holds, or may hold, a segment.
@@ -123,7 +123,7 @@ impl Segments {
         }
         match self.fill() {
             Ok(()) => Ok(self.free.is_empty()),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 self.give_up()?;
                 Ok(false)
             }

@@ -114,9 +114,20 @@ impl Memory {
     }
 
     /// Returns what must be saved, at least every second, if anything changed since the last
-    /// call. Give it to [`save`]; if that fails, the node must stop.
+    /// call. Give it to [`save`]; if that fails other than for want of room, the node must stop.
     pub fn unsaved(&mut self) -> Option<Bytes> {
         std::mem::take(&mut self.changed).then(|| encode(&self.peers))
+    }
+
+    /// Forgets all nodes: those of a cluster that was never founded.
+    pub fn forget_all(&mut self) {
+        self.changed |= !self.peers.is_empty();
+        self.peers.clear();
+    }
+
+    /// Has [`Memory::unsaved`] give everything again, because saving it failed.
+    pub fn keep_unsaved(&mut self) {
+        self.changed = true;
     }
 
     fn remember(&mut self, node: NodeId, mut new: Remembered) {

@@ -13,6 +13,7 @@
 //! log that follows it. Writing never fails the replica: without room for a snapshot the log fills
 //! up to its bound, and proposals are refused until there is room.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +24,7 @@ use super::machine::{Content, Membership};
 use super::rpc::{get_stored_membership, put_stored_membership, snapshot_meta};
 use super::snapshot_data::SnapshotData;
 use super::types::Types;
+use crate::command::codec::DecodeError;
 use crate::limits;
 use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally, Thread};
 use crate::state::content::{LoadError, Loader};
@@ -42,6 +44,10 @@ pub struct ShardSnapshots {
     known: Arc<Mutex<Option<Manifest>>>,
     /// A snapshot that openraft is about to be told of.
     ready: Arc<Mutex<Option<LogPosition>>>,
+    /// The published snapshots that were read whole, since this start, and found to be right.
+    checked: Arc<Mutex<BTreeSet<LogPosition>>>,
+    /// Held by whoever saves or gives up snapshots: what one of two saw would not hold for long.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What a shard starts with.
@@ -71,7 +77,15 @@ pub enum OpenError {
 impl ShardSnapshots {
     /// Returns the snapshots of `group`, kept in `store`, over its log.
     pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
-        Self { group, store, log, known: Arc::default(), ready: Arc::default() }
+        Self {
+            group,
+            store,
+            log,
+            known: Arc::default(),
+            ready: Arc::default(),
+            checked: Arc::default(),
+            turn: Arc::default(),
+        }
     }
 
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
@@ -101,35 +115,66 @@ impl ShardSnapshots {
         Ok(Found::Content(Box::default()))
     }
 
-    /// Writes, publishes and checks a snapshot, then drops all but it and the one before.
+    /// Writes, publishes and checks a snapshot, then drops all but it and the one before that
+    /// counts.
     ///
     /// On an error the earlier snapshots stand as they were.
     pub async fn save(&self, content: Content) -> Result<LogPosition, SnapshotError> {
         let Some(position) = content.position else {
             return Err(SnapshotError::Io(io::Error::other("nothing was applied yet")));
         };
-        let older = self.list().await?.into_iter().find(|&older| older < position);
-        let (store, group) = (Arc::clone(&self.store), self.group);
-        let manifest = self.run(move || write(&*store, group, position, &content)).await?;
-        let (store, group) = (Arc::clone(&self.store), self.group);
-        let verified = self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await;
-        if let Err(SnapshotError::Damaged { .. }) = &verified {
-            self.remove(position).await?;
+        let _turn = self.turn.lock().await;
+        let listed = self.list().await?;
+        if !listed.contains(&position) {
+            let (store, group) = (Arc::clone(&self.store), self.group);
+            let manifest = self.run(move || write(&*store, group, position, &content)).await?;
+            self.note(manifest);
         }
-        verified?;
-        self.note(manifest);
+        if !self.is_checked(position)
+            && let Err(error) = self.check(position).await
+        {
+            // Nobody relies on it yet, and unchecked it must not pass for one to fall back to.
+            self.remove(position).await?;
+            return Err(error);
+        }
+        let older = listed.iter().copied().find(|&at| at < position && self.is_checked(at));
         if let Some(older) = older {
             self.log.raise_floor(older).await.map_err(io::Error::from)?;
-            self.remove_below(older).await?;
+            for at in listed.into_iter().filter(|&at| at < position && at != older) {
+                self.remove(at).await?;
+            }
         }
         Ok(position)
     }
 
-    /// Gives up the fall-back: the newest snapshot, which was checked when it was written, must do,
-    /// so that the log below it can go.
-    pub async fn drop_older(&self, newest: LogPosition) -> io::Result<()> {
-        self.log.raise_floor(newest).await?;
-        self.remove_below(newest).await
+    /// Gives up the fall-back: the newest snapshot, which is read back first, must do, so that the
+    /// log below it can go.
+    pub async fn drop_older(&self, newest: LogPosition) -> Result<(), SnapshotError> {
+        let _turn = self.turn.lock().await;
+        let is_alone = self.list().await?.iter().all(|&at| newest <= at);
+        if is_alone && Some(newest) <= self.log.state().floor {
+            return Ok(());
+        }
+        if let Err(error) = self.check(newest).await {
+            if let SnapshotError::Damaged { .. } = error {
+                self.remove(newest).await?;
+            }
+            return Err(error);
+        }
+        self.log.raise_floor(newest).await.map_err(io::Error::from)?;
+        Ok(self.remove_below(newest).await?)
+    }
+
+    /// Reads a snapshot back, and notes that it is as it was written.
+    async fn check(&self, position: LogPosition) -> Result<(), SnapshotError> {
+        let (store, group) = (Arc::clone(&self.store), self.group);
+        self.run(move || snapshot::verify(&mut *store.read(group, position)?)).await?;
+        lock(&self.checked).insert(position);
+        Ok(())
+    }
+
+    fn is_checked(&self, position: LogPosition) -> bool {
+        lock(&self.checked).contains(&position)
     }
 
     /// Has the snapshot at `position` be the next that openraft gets.
@@ -176,6 +221,7 @@ impl ShardSnapshots {
     /// Starts to take a snapshot from a peer.
     pub async fn begin(&self, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
         let (store, group) = (Arc::clone(&self.store), self.group);
+        lock(&self.checked).remove(&position);
         self.run(move || {
             store.remove(group, position)?;
             store.write(group, position)
@@ -227,7 +273,15 @@ impl ShardSnapshots {
             position: manifest.position,
             what,
         };
-        let unreadable = |error: LoadError| damaged(error.to_string());
+        let unreadable = |error: LoadError| match error {
+            // Its chunks are what was written: by a release that this one is older than.
+            LoadError::Malformed(
+                DecodeError::UnknownVersion { .. } | DecodeError::UnknownTag { .. },
+            ) => SnapshotError::Io(io::Error::new(io::ErrorKind::Unsupported, error)),
+            LoadError::Malformed(_) | LoadError::Disorder | LoadError::FromTheFuture { .. } => {
+                damaged(error.to_string())
+            }
+        };
         let (mut loader, mut tally) = (Loader::default(), Tally::default());
         for number in 0..manifest.chunks {
             let chunk = data.chunk(number).await?;
@@ -239,6 +293,7 @@ impl ShardSnapshots {
         }
         let state = loader.finish().map_err(unreadable)?;
         let membership = membership(&manifest).map_err(|error| damaged(error.to_string()))?;
+        lock(&self.checked).insert(manifest.position);
         Ok(Content { state, position: Some(manifest.position), membership })
     }
 
@@ -272,6 +327,8 @@ impl ShardSnapshots {
     }
 
     async fn remove(&self, position: LogPosition) -> io::Result<()> {
+        lock(&self.checked).remove(&position);
+        lock(&self.known).take_if(|known| known.position == position);
         let (store, group) = (Arc::clone(&self.store), self.group);
         self.run(move || store.remove(group, position)).await
     }
@@ -338,3 +395,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn membership(manifest: &Manifest) -> io::Result<Membership> {
     get_stored_membership(&mut manifest.membership.clone()).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests;
