@@ -42,7 +42,8 @@ pub enum Answer {
     Owned,
 }
 
-/// Where an answer comes from. All of it is read under the lock that the answer was read under.
+/// Where an answer comes from. The counts, the time and the epoch are of the very answer, read
+/// under one lock with it; leader and term are what the node knew just after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The shard of the key.

@@ -107,11 +107,8 @@ impl Inner {
             match self.ask(address, Kind::Claim, body).await {
                 Ok(Verdict::Done) => claimed.push(address),
                 Ok(Verdict::Refused(why)) => {
-                    self.release_all(claim, &claimed).await;
-                    return Err(InitError::Conflict(format!(
-                        "{address} cannot be {node}: {why}; what was claimed for this cluster was \
-                         released"
-                    )));
+                    let refused = format!("{address} cannot be {node}: {why}");
+                    return Err(self.give_up(claim, &claimed, refused).await);
                 }
                 Err(error) => {
                     return Err(InitError::Unavailable(format!(
@@ -124,18 +121,43 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes claims back, best effort: a node that does not hear of it refuses other claims, and
-    /// says whose it is.
-    async fn release_all(self: &Arc<Self>, claim: &Claim, claimed: &[&Address]) {
+    /// Takes all claims back because a node refused its own, and says what that leaves.
+    ///
+    /// The own claim goes last, and only if all others went: it is what lets the same call release
+    /// the rest. Without it a new call would found under another id, and a node that still holds
+    /// this claim would refuse it for ever.
+    async fn give_up(
+        self: &Arc<Self>,
+        claim: &Claim,
+        claimed: &[&Address],
+        refused: String,
+    ) -> InitError {
+        match self.release_all(claim, claimed).await {
+            Ok(()) => InitError::Conflict(format!(
+                "{refused}; what was claimed for this cluster was released"
+            )),
+            Err(why) => InitError::Unavailable(format!(
+                "{refused}; and not every claim could be released: {why}; the same call again \
+                 tries to release them"
+            )),
+        }
+    }
+
+    async fn release_all(
+        self: &Arc<Self>,
+        claim: &Claim,
+        claimed: &[&Address],
+    ) -> Result<(), String> {
         let release = Release { cluster: claim.cluster };
+        let mut held = Vec::new();
         for address in claimed {
-            if let Err(error) = self.ask(address, Kind::Release, release.encode()).await {
-                tracing::warn!(%address, %error, "a claim could not be released");
+            match self.ask(address, Kind::Release, release.encode()).await {
+                Ok(Verdict::Done) => {}
+                Ok(Verdict::Refused(why)) => held.push(format!("{address}: {why}")),
+                Err(why) => held.push(why),
             }
         }
-        if let Err(error) = self.release(release).await {
-            tracing::warn!(%error, "the own claim could not be released");
-        }
+        if held.is_empty() { self.release(release).await } else { Err(held.join("; ")) }
     }
 
     /// Has node 1 create the group.

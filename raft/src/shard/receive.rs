@@ -15,6 +15,7 @@ use super::rpc::messages::{
 };
 use super::rpc::snapshot_meta;
 use super::types::{RaftVote, raft_vote};
+use crate::runtime;
 use crate::snapshot::{Manifest, SnapshotWriter, Tally};
 use crate::transport::frame::{Kind, Reason, Refused};
 
@@ -51,7 +52,12 @@ impl Shard {
         }
         let (to, finish) = decode_request(body)?;
         check_target(to, self.me())?;
-        Ok(encode_answer(&self.finish(finish).await?))
+        // In a task of its own: the connection may break, and this handler with it, while openraft
+        // installs; the slot must stay taken until it is done.
+        let shard = self.clone();
+        let finished = runtime::spawn(async move { shard.finish(finish).await }).await;
+        let response = finished.map_err(|error| refused(&error))??;
+        Ok(encode_answer(&response))
     }
 
     async fn begin(&self, begin: SnapshotBegin) -> Result<(), Refused> {

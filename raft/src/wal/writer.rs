@@ -11,6 +11,7 @@ use super::Done;
 use super::item::Item;
 use super::record::Record;
 use super::tail::Tail;
+use crate::limits;
 use crate::words::GroupId;
 
 /// Owns the files of a log. Runs as a thread in production and as a task in simulation, until the
@@ -171,7 +172,7 @@ impl Writer {
                 self.tail.mark()?;
             }
         }
-        self.tail.segments.prepare()?;
+        self.keep_up()?;
         self.tail.measure()?;
         self.tail.gauges.dequeued(std::mem::take(&mut self.written_bytes));
         let pressed = self.tail.pressed();
@@ -180,6 +181,18 @@ impl Writer {
             *before = pressed;
             differs
         });
+        Ok(())
+    }
+
+    /// Prepares the next segment twice as fast as this one is written, so that it is ready in time
+    /// and the reserve is more than a promise of the disk.
+    fn keep_up(&mut self) -> io::Result<()> {
+        let parts = 1 + 2 * self.written_bytes / limits::SEGMENT_FILL_BYTES;
+        for _ in 0..parts {
+            if !self.tail.segments.prepare()? {
+                break;
+            }
+        }
         Ok(())
     }
 

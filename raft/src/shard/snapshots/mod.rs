@@ -17,19 +17,20 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use openraft::storage::Snapshot;
 
 use super::machine::{Content, Membership};
-use super::rpc::{get_stored_membership, put_stored_membership, snapshot_meta};
+use super::rpc::{get_stored_membership, snapshot_meta};
 use super::snapshot_data::SnapshotData;
 use super::types::Types;
 use crate::command::codec::DecodeError;
-use crate::limits;
-use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally, Thread};
+use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally};
 use crate::state::content::{LoadError, Loader};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, LogPosition};
+
+mod writing;
 
 type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
@@ -127,7 +128,8 @@ impl ShardSnapshots {
         let listed = self.list().await?;
         if !listed.contains(&position) {
             let (store, group) = (Arc::clone(&self.store), self.group);
-            let manifest = self.run(move || write(&*store, group, position, &content)).await?;
+            let manifest =
+                self.run(move || writing::write(&*store, group, position, &content)).await?;
             self.note(manifest);
         }
         if !self.is_checked(position)
@@ -137,14 +139,21 @@ impl ShardSnapshots {
             self.remove(position).await?;
             return Err(error);
         }
-        let older = listed.iter().copied().find(|&at| at < position && self.is_checked(at));
-        if let Some(older) = older {
-            self.log.raise_floor(older).await.map_err(io::Error::from)?;
-            for at in listed.into_iter().filter(|&at| at < position && at != older) {
-                self.remove(at).await?;
-            }
-        }
+        self.keep_two(position).await?;
         Ok(position)
+    }
+
+    /// Drops all but the snapshot at `newest`, which counts, and the one before it that counts. If
+    /// there is none, what is there stays.
+    async fn keep_two(&self, newest: LogPosition) -> io::Result<()> {
+        let listed = self.list().await?;
+        let older = listed.iter().copied().find(|&at| at < newest && self.is_checked(at));
+        let Some(older) = older else { return Ok(()) };
+        self.log.raise_floor(older).await?;
+        for at in listed.into_iter().filter(|&at| at < newest && at != older) {
+            self.remove(at).await?;
+        }
+        Ok(())
     }
 
     /// Gives up the fall-back: the newest snapshot, which is read back first, must do, so that the
@@ -253,16 +262,24 @@ impl ShardSnapshots {
     /// Reads a snapshot whole, after making sure that it is kept here: what a replica has applied
     /// must outlive the log that it replaces.
     pub async fn install(&self, data: SnapshotData) -> Result<Content, SnapshotError> {
+        let _turn = self.turn.lock().await;
         let manifest = data.manifest().clone();
-        if self.list().await?.contains(&manifest.position) {
-            return self.load(data).await;
+        let position = manifest.position;
+        let kept = if self.list().await?.contains(&position) {
+            data
+        } else {
+            let mut writer = self.begin(position).await?;
+            for number in 0..manifest.chunks {
+                writer = self.append(writer, data.chunk(number).await?).await?;
+            }
+            self.finish(writer, manifest).await?
+        };
+        let content = self.load(kept).await?;
+        // A follower that falls behind again and again must not fill its disk with snapshots.
+        if let Err(error) = self.keep_two(position).await {
+            tracing::warn!(group = %self.group, %error, "older snapshots could not be dropped");
         }
-        let mut writer = self.begin(manifest.position).await?;
-        for number in 0..manifest.chunks {
-            writer = self.append(writer, data.chunk(number).await?).await?;
-        }
-        let kept = self.finish(writer, manifest).await?;
-        self.load(kept).await
+        Ok(content)
     }
 
     /// Reads a snapshot whole, and checks all of it.
@@ -350,37 +367,6 @@ impl ShardSnapshots {
     {
         self.store.thread().run(work).await
     }
-}
-
-/// Writes the chunks at a pace that leaves the disk to the log.
-fn write(
-    store: &dyn Snapshots,
-    group: GroupId,
-    position: LogPosition,
-    content: &Content,
-) -> Result<Manifest, SnapshotError> {
-    let mut writer = store.write(group, position)?;
-    let mut tally = Tally::default();
-    let mut unpaused_bytes = 0;
-    for chunk in content.state.chunks() {
-        tally.add(&chunk);
-        writer.chunk(&chunk)?;
-        unpaused_bytes += chunk.len();
-        if limits::SNAPSHOT_PACE_BYTES <= unpaused_bytes && store.thread() == Thread::Blocking {
-            unpaused_bytes = 0;
-            pause();
-        }
-    }
-    let mut membership = BytesMut::new();
-    put_stored_membership(&mut membership, &content.membership);
-    let manifest = tally.manifest(group, position, membership.freeze());
-    writer.publish(&manifest)?;
-    Ok(manifest)
-}
-
-#[expect(clippy::disallowed_methods, reason = "it is on a blocking thread, so nobody waits for it")]
-fn pause() {
-    std::thread::sleep(limits::SNAPSHOT_PACE_PAUSE);
 }
 
 fn raft_snapshot(data: SnapshotData) -> io::Result<RaftSnapshot> {

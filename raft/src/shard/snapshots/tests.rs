@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::*;
 use crate::disk::{Disk, SimDisk};
 use crate::runtime::{self, Task};
+use crate::shard::rpc::put_stored_membership;
 use crate::snapshot::PlainSnapshots;
 use crate::wal::{self, LogEntry, Payload, Place, Start, WalConfig};
 use crate::words::{Boot, DirectoryId, NodeId, ReplicaId, ShardId, Term};
