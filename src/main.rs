@@ -29,7 +29,7 @@ Examples:
 #[command(
     name = "steadfast",
     version,
-    about = "A strongly consistent, sharded cache: every acknowledged write survives, and every \
+    about = "A strongly consistent, replicated cache: every acknowledged write survives, and every \
              read is linearizable",
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP),
@@ -48,7 +48,7 @@ struct Args {
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Run a node: the same command for the first start, a restart and a replacement
+    /// Run a node: the same command for the first start and each later one
     #[command(long_about = config::HELP)]
     Start(Box<config::Flags>),
     #[command(flatten)]

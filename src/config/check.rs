@@ -160,10 +160,11 @@ fn advertise(
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let ip = bare.unwrap_or(host).parse::<std::net::IpAddr>().ok();
     if ip.is_some_and(|ip| ip.to_canonical().is_unspecified()) {
-        return Err(refuse(
-            "others cannot reach that address; name this node as they see it, with an IP address \
-             or a DNS name",
-        ));
+        let flag = key.replace('_', "-");
+        return Err(refuse(&format!(
+            "others cannot reach that address; say with --{flag} HOST:PORT where they reach this \
+             node, by an IP address or a DNS name"
+        )));
     }
     let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let well = if bare.is_some() {

@@ -17,7 +17,7 @@ const OTHERS: [&str; 2] = [crate::telemetry::ENV, "STEADFAST_ENDPOINTS"];
 
 /// What `--help` says first.
 pub(crate) const HELP: &str = "\
-Runs a node: the same command for the first start, a restart and a replacement.
+Runs a node: the same command for the first start and each later one.
 
 Examples:
   steadfast start --data ./n1
@@ -31,8 +31,9 @@ command stays the same for ever.
 
 Every flag is also a variable and a key of the settings file: --memory-max 512MiB is
 STEADFAST_MEMORY_MAX=512MiB and memory_max = \"512MiB\". Flags go before the environment, and the
-environment before the file. Only there: heartbeat_ms (100), election_ms_min (400),
-election_ms_max (600), segment_bytes (64MiB), segments_max (8), log_memory_bytes_max (256MiB).
+environment before the file. Without a flag, in these two alone: heartbeat_ms (100),
+election_ms_min (400), election_ms_max (600), segment_bytes (64MiB), segments_max (8),
+log_memory_bytes_max (256MiB).
 STEADFAST_LOG says what to trace, such as info,openraft=debug.
 
 SIGTERM hands leadership over and stops within 8 seconds; a second one stops at once.";

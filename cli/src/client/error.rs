@@ -105,12 +105,12 @@ impl ClientError {
             Self::Problem { problem, .. } => problem.hint.clone().unwrap_or_default(),
             Self::NoAnswer { mutates: true, .. } | Self::Strange { mutates: true, .. } => {
                 "see with `steadfast get KEY` or `steadfast cluster status` what happened before \
-                 you try again"
+                 you try again, and that --endpoint names a node's --http, not its --peer"
                     .to_owned()
             }
             Self::NoAnswer { .. } | Self::Strange { .. } => {
-                "try again, ask another node with --endpoint, or look with `steadfast cluster \
-                 status`"
+                "try again, or look with `steadfast cluster status`; --endpoint names a node's \
+                 --http, not its --peer"
                     .to_owned()
             }
         }

@@ -21,12 +21,15 @@ pub(super) enum Tag {
 /// Returns what must hold for a key that is stored.
 pub(super) fn of_put(headers: &HeaderMap) -> Result<Condition, Box<Problem>> {
     let only = "PUT takes If-None-Match only as *: store it if there is no such key";
+    let both = "If-Match and If-None-Match contradict each other";
     match (tag(headers, &IF_MATCH)?, tag(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(Condition::Always),
         (Some(tag), None) => Ok(tag.present()),
         (None, Some(Tag::Any)) => Ok(Condition::Absent),
-        (None, Some(Tag::Is(_))) => Err(refuse(only)),
-        (Some(_), Some(_)) => Err(refuse("If-Match and If-None-Match contradict each other")),
+        (None, Some(Tag::Is(_))) => {
+            Err(refuse(only, "send If-None-Match: *, or an ETag in If-Match"))
+        }
+        (Some(_), Some(_)) => Err(refuse(both, "send one of them")),
     }
 }
 
@@ -45,7 +48,8 @@ pub(super) fn absent(
     if !headers.contains_key(name) {
         return Ok(());
     }
-    Err(refuse(&format!("{name} is a condition of {methods}, not of this method")))
+    let detail = format!("{name} is a condition of {methods}, not of this method");
+    Err(refuse(&detail, "leave it out"))
 }
 
 /// Reads one of the two headers.
@@ -54,12 +58,12 @@ pub(super) fn tag(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tag>,
     let Some(value) = values.next() else { return Ok(None) };
     match (parse(value), values.next()) {
         (Some(tag), None) => Ok(Some(tag)),
-        (Some(_), Some(_)) => Err(refuse(&format!("{name} is there twice"))),
+        (Some(_), Some(_)) => Err(refuse(&format!("{name} is there twice"), "send it once")),
         (None, _) => {
             let value = value.as_bytes().escape_ascii();
-            Err(refuse(&format!(
-                "{name}: {value} is neither * nor one ETag of ours, such as \"7\""
-            )))
+            let detail =
+                format!("{name}: {value} is neither * nor one ETag of ours, such as \"7\"");
+            Err(refuse(&detail, "send the ETag of an earlier answer as it was, with its quotes"))
         }
     }
 }
@@ -94,7 +98,6 @@ impl Tag {
     }
 }
 
-fn refuse(detail: &str) -> Box<Problem> {
-    let hint = "send the ETag of an earlier answer as it was, with its quotes";
+fn refuse(detail: &str, hint: &str) -> Box<Problem> {
     refused(400, "bad-condition", "The condition cannot be used", detail, hint)
 }

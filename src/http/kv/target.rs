@@ -24,7 +24,7 @@ pub(super) fn key(uri: &Uri, query: &Query<'_>) -> Result<Key, Box<Problem>> {
         None => from_query(query)?,
     };
     Key::try_from(bytes).map_err(|error| {
-        let hint = "a key has 1 to 1024 bytes";
+        let hint = "name a key of that length: /v1/kv/KEY";
         refused(400, "bad-key", "The key cannot be used", error.to_string(), hint)
     })
 }

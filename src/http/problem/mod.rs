@@ -146,8 +146,8 @@ pub(super) fn init_error(error: &InitError) -> Box<Problem> {
             refused(400, "bad-init", "These nodes cannot be a cluster", detail, hint)
         }
         InitError::Conflict(_) => {
-            let hint = "look at GET /v1/cluster of each node; a node that belongs to a cluster \
-                        joins no other";
+            let hint = "see `steadfast cluster status`; a node that belongs to a cluster joins no \
+                        other. Was an earlier list wrong? docs/operate.md says how to go on";
             refused(409, "init-conflict", "A node belongs to a cluster already", detail, hint)
         }
         // Founding is the one change that may be asked for twice: it goes on where it stopped.
@@ -160,7 +160,8 @@ pub(super) fn init_error(error: &InitError) -> Box<Problem> {
             retry: Retry::Safe,
             hint: Some(
                 "see that all nodes run and reach each other, then send the same request again: \
-                 it goes on where this one stopped"
+                 it goes on where this one stopped. Is the list wrong? docs/operate.md says how \
+                 to go on"
                     .to_owned(),
             ),
             leader: None,
@@ -175,7 +176,7 @@ fn of_refusal(refusal: &Refusal) -> Kind {
         Refusal::NoCluster => kind(
             503,
             "no-cluster",
-            "This node belongs to no cluster yet",
+            "Nothing is served here yet",
             "found one with `steadfast cluster init --node PEER_HOST:PORT ...`",
         ),
         Refusal::Founding { .. } => kind(
@@ -215,7 +216,7 @@ fn of_refusal(refusal: &Refusal) -> Kind {
             503,
             "halted",
             "The shard has halted on a node",
-            "read that node's log, repair or replace it; until then retry at another node",
+            "retry at another node; if it lasts, that node's standard error says what to do",
         ),
     }
 }

@@ -14,7 +14,8 @@ Examples:
 
 Name the peer addresses of all nodes, which must be running; the first becomes node 1, and so on.
 The request goes to one of them, which dials the others. The same command again is harmless: it
-says that the cluster exists, or goes on where an earlier call was cut off.";
+says that the cluster exists, or goes on where an earlier call was cut off. Check the addresses
+first: a node that was claimed under a wrong list takes no other.";
 
 /// Founds a cluster.
 #[derive(Clone, Debug, clap::Args)]

@@ -155,7 +155,7 @@ impl Report {
             Verdict::Healthy => format!("healthy: {counts}, {lose}"),
             Verdict::Degraded => format!("degraded: {counts}, {lose}"),
             Verdict::Unavailable => {
-                format!("unavailable: {counts}; keys of the other shards are not served")
+                format!("unavailable: {counts}; a shard without a leader serves no keys")
             }
             Verdict::NotFounded => {
                 "not founded: the nodes that answered belong to no cluster yet; \
@@ -228,7 +228,9 @@ fn state(own: Option<&ClusterView>, heard_ms_ago: Option<u64>) -> String {
             Some(why) => format!("not ready: {why}"),
             None => WELL.to_owned(),
         },
-        (None, Some(ms)) if ms <= HEARD_MS_MAX => "up, but did not answer here".to_owned(),
+        (None, Some(ms)) if ms <= HEARD_MS_MAX => {
+            format!("did not answer; its peers heard of it {ms} ms ago")
+        }
         (None, Some(ms)) => format!("down: last heard of {} s ago", ms / 1_000),
         (None, None) => "down: never heard of".to_owned(),
     }

@@ -74,7 +74,7 @@ fn the_leader_alone_can_vouch_for_the_others() {
     let views = vec![Ok(view(1, Role::Leader, &[2, 3])), Err("refused"), Err("refused")];
     let report = report(views);
     assert_eq!(report.silent.len(), 2);
-    assert_eq!(report.nodes[1].state, "up, but did not answer here");
+    assert_eq!(report.nodes[1].state, "did not answer; its peers heard of it 700 ms ago");
     // Nothing is wrong among the nodes, but not all of it was seen.
     check(&report, Verdict::Degraded, "degraded: 3/3 nodes, 1/1 shards led, can lose 1 more node");
 }
@@ -101,7 +101,7 @@ fn a_leader_that_followers_only_remember_does_not_count() {
         Ok(view(3, Role::Follower, &[2])),
     ];
     let headline =
-        "unavailable: 2/3 nodes, 0/1 shards led; keys of the other shards are not served";
+        "unavailable: 2/3 nodes, 0/1 shards led; a shard without a leader serves no keys";
     check(&report(views), Verdict::Unavailable, headline);
 }
 

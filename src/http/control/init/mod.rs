@@ -21,6 +21,8 @@ pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
 /// How long founding may take by default: it dials every node.
 pub(super) const TIMEOUT_DEFAULT: Duration = limits::TIMEOUT_MAX;
 
+const NAME_EACH: &str = "name the peer address of each node once: --node a:7401 --node b:7401 \
+                         --node c:7401, or {\"nodes\": [\"a:7401\", \"b:7401\", \"c:7401\"]}";
 const EXAMPLE: &str = "send {\"nodes\": [\"a:7401\", \"b:7401\", \"c:7401\"]} as application/json";
 
 /// Refuses a body that is not said to be JSON: a browser's form could be one otherwise.
@@ -40,11 +42,14 @@ pub(super) fn parse(body: &[u8]) -> Result<InitRequest, Box<Problem>> {
         refused(400, "bad-json", "The body cannot be read", error.to_string(), EXAMPLE)
     })?;
     let refuse = |detail: String| {
-        refused(400, "bad-init", "These nodes cannot be a cluster", detail, EXAMPLE)
+        refused(400, "bad-init", "These nodes cannot be a cluster", detail, NAME_EACH)
     };
     if wire.nodes.is_empty() || limits::NODES_MAX < wire.nodes.len() {
-        let detail =
-            format!("{} nodes; a cluster has 1 to {}", wire.nodes.len(), limits::NODES_MAX);
+        let detail = format!(
+            "{} nodes are listed; a cluster has 3 to {}",
+            wire.nodes.len(),
+            limits::NODES_MAX
+        );
         return Err(refuse(detail));
     }
     if let Some(bad) = wire.nodes.iter().find(|node| !is_address(node)) {
