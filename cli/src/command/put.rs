@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use bytes::Bytes;
@@ -34,9 +34,9 @@ pub struct Put {
     /// The key: 1 to 1024 bytes, any bytes
     key: OsString,
 
-    /// The value; @FILE: what a file holds; - or none: standard input
-    #[arg(allow_hyphen_values = true, value_name = "VALUE|-|@FILE")]
-    value: Option<OsString>,
+    /// The value; @FILE: what a file holds; -: standard input
+    #[arg(allow_negative_numbers = true, value_name = "VALUE|-|@FILE")]
+    value: OsString,
 
     /// How long the key lives, such as 500ms, 60s, 30m or 24h; without it, for ever
     #[arg(long, value_name = "DURATION", value_parser = ttl)]
@@ -55,7 +55,7 @@ impl Put {
     /// Carries it out.
     pub(super) async fn run(self, client: &Client) -> Result<Output, CommandError> {
         let key = key_bytes(self.key)?;
-        let value = read_value(self.value.as_deref())?;
+        let value = read_value(&self.value)?;
         let condition = match self.if_etag {
             Some(etag) => Condition::EtagIs(etag),
             None if self.if_absent => Condition::Absent,
@@ -67,16 +67,10 @@ impl Put {
 }
 
 /// Returns the bytes that `argument` stands for.
-fn read_value(argument: Option<&OsStr>) -> Result<Bytes, CommandError> {
-    match argument.map(OsStrExt::as_bytes) {
-        None | Some(b"-") => {
-            let stdin = std::io::stdin();
-            if argument.is_none() && stdin.is_terminal() {
-                return Err(usage("no value was given", "steadfast put KEY VALUE"));
-            }
-            read_bounded(stdin.lock(), "standard input")
-        }
-        Some([b'@', path @ ..]) => {
+fn read_value(argument: &OsStr) -> Result<Bytes, CommandError> {
+    match argument.as_bytes() {
+        b"-" => read_bounded(std::io::stdin().lock(), "standard input"),
+        [b'@', path @ ..] => {
             let path = OsString::from_vec(path.to_vec());
             let name = path.display().to_string();
             let file = File::open(&path).map_err(|error| {
@@ -84,7 +78,7 @@ fn read_value(argument: Option<&OsStr>) -> Result<Bytes, CommandError> {
             })?;
             read_bounded(file, &name)
         }
-        Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        bytes => Ok(Bytes::copy_from_slice(bytes)),
     }
 }
 

@@ -44,7 +44,11 @@ impl Inner {
         deadline: Instant,
     ) -> Result<InitAnswer, InitError> {
         let nodes = listed(&request.nodes)?;
-        let claim = self.own_claim(&nodes)?;
+        let node = self.own_place(&nodes)?;
+        if self.directory.claimed().is_none() {
+            self.check_free(&nodes).await?;
+        }
+        let claim = self.own_claim(node, &nodes)?;
         let cluster = claim.cluster;
         self.claim_others(&claim).await?;
         self.join().await.map_err(InitError::Unavailable)?;
@@ -62,20 +66,48 @@ impl Inner {
         }
     }
 
-    /// Claims this node, durably, before any other hears of the cluster.
-    fn own_claim(&self, nodes: &[(NodeId, Address)]) -> Result<Claim, InitError> {
+    /// Asks every other node whether it is there and free, before anything is changed: a wrong
+    /// address on the list must not leave the right ones claimed. Releasing a claim that a node does
+    /// not hold changes nothing, and a node that is claimed refuses it.
+    async fn check_free(&self, nodes: &[(NodeId, Address)]) -> Result<(), InitError> {
+        let nobody = Release { cluster: ClusterId(runtime::random().random()) };
+        for (_, address) in nodes.iter().filter(|(_, it)| *it != self.config.peer_advertise) {
+            match self.ask(address, Kind::Release, nobody.encode()).await {
+                Ok(Verdict::Done) => {}
+                Ok(Verdict::Refused(why)) => {
+                    return Err(InitError::Conflict(format!(
+                        "{address} is not free: {why}; nothing was changed"
+                    )));
+                }
+                Err(why) => {
+                    return Err(InitError::Unavailable(format!(
+                        "{why}; nothing was changed: start that node, or correct the list"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the id that the list gives this node.
+    fn own_place(&self, nodes: &[(NodeId, Address)]) -> Result<NodeId, InitError> {
         let me = &self.config.peer_advertise;
-        let Some((node, _)) = nodes.iter().find(|(_, address)| address == me) else {
-            return Err(InitError::BadRequest(format!(
+        let own = nodes.iter().find(|(_, address)| address == me);
+        own.map(|(node, _)| *node).ok_or_else(|| {
+            InitError::BadRequest(format!(
                 "this node is not on the list: its peers reach it at {me}; nothing was changed; \
                  list that address, or send the call to a listed node"
-            )));
-        };
+            ))
+        })
+    }
+
+    /// Claims this node, durably, before any other is claimed.
+    fn own_claim(&self, node: NodeId, nodes: &[(NodeId, Address)]) -> Result<Claim, InitError> {
         if let Some(held) = self.directory.claimed() {
             return self.same_claim(held, nodes);
         }
         let cluster = ClusterId(runtime::random().random());
-        let claim = Claim { cluster, node: *node, nodes: nodes.to_vec() };
+        let claim = Claim { cluster, node, nodes: nodes.to_vec() };
         match self.directory.claim(&claim) {
             Ok(_) => Ok(claim),
             Err(ClaimError::Taken { held }) => Err(conflict(&held)),
@@ -245,14 +277,15 @@ impl Inner {
     async fn release(self: &Arc<Self>, Release { cluster }: Release) -> Result<(), String> {
         let mut joined = self.joined.lock().await;
         let founded = "the cluster has been founded; a claim cannot be released any more";
-        if self.has_raft_state() {
+        let is_ours = self.directory.member().is_some_and(|member| member.cluster == cluster);
+        if is_ours && self.has_raft_state() {
             return Err(founded.into());
         }
-        if self.directory.member().is_some_and(|member| member.cluster == cluster) {
+        if is_ours {
             self.leave(&mut joined).await;
         }
         // The replica may have voted, or been given entries, until it had stopped.
-        if self.has_raft_state() {
+        if is_ours && self.has_raft_state() {
             drop(joined);
             self.join().await?;
             return Err(founded.into());

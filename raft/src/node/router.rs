@@ -277,6 +277,7 @@ impl Inner {
         }
         match self.directory.member() {
             None => Refusal::NoCluster,
+            Some(_) if !self.has_raft_state() => Refusal::Founding { shard: SHARD },
             Some(member) => Refusal::Halted {
                 shard: SHARD,
                 node: member.node,

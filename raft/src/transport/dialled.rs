@@ -110,6 +110,10 @@ pub(super) fn report(inner: &Inner, peer: NodeId, end: &End) {
     match end {
         End::Lost(error) => tracing::debug!(%peer, %error, "no connection"),
         End::Told(refusal, Some(_)) if refusal.stops() => inner.stop(refusal),
+        // While a cluster is founded its nodes do not all know each other yet.
+        End::Told(Refusal { code: Code::Stranger | Code::WrongCluster, .. }, _) => {
+            tracing::info!(%peer, %end, "not accepted yet");
+        }
         End::Told(..) | End::Closing(_) => tracing::warn!(%peer, %end, "connection refused"),
     }
 }

@@ -270,7 +270,8 @@ pub(super) fn check_caller(own: &Presented, hello: &Hello, known: bool) -> Resul
         return Err(Refusal::new(Code::WrongNode, text));
     }
     if !known || caller.node == own.node {
-        let text = format!("{} is no other node of this cluster; was it removed?", caller.node);
+        let text =
+            format!("{} is not known here as another node of this cluster (yet)", caller.node);
         return Err(Refusal::new(Code::Stranger, text));
     }
     Ok(())

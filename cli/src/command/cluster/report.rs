@@ -130,7 +130,7 @@ impl Report {
         let views: Vec<_> = views.into_values().collect();
         let nodes = nodes(&views);
         let shards = shards(&views, &nodes);
-        let can_lose = shards.iter().map(Shard::can_lose).min().unwrap_or(0);
+        let can_lose = shards.iter().map(|shard| shard.can_lose(&nodes)).min().unwrap_or(0);
         let verdict = match (clusters.len(), strangers) {
             (0, 0) => Verdict::Unreachable,
             (0, _) => Verdict::NotFounded,
@@ -174,10 +174,12 @@ impl Report {
 }
 
 impl Shard {
-    /// Returns how many of its voters may go down before it loses its majority.
-    fn can_lose(&self) -> usize {
+    /// Returns how many of its voters may go down before it loses its majority. A node that was
+    /// asked and did not answer is not relied on, whatever its peers last heard of it.
+    fn can_lose(&self, nodes: &[Node]) -> usize {
         let majority = self.voters.len() / 2 + 1;
-        self.voters_up.len().saturating_sub(majority)
+        let is_well = |id: &u32| nodes.iter().any(|node| node.id == *id && node.state == WELL);
+        self.voters_up.iter().filter(|id| is_well(id)).count().saturating_sub(majority)
     }
 }
 

@@ -76,7 +76,7 @@ fn the_leader_alone_can_vouch_for_the_others() {
     assert_eq!(report.silent.len(), 2);
     assert_eq!(report.nodes[1].state, "did not answer; its peers heard of it 700 ms ago");
     // Nothing is wrong among the nodes, but not all of it was seen.
-    check(&report, Verdict::Degraded, "degraded: 3/3 nodes, 1/1 shards led, can lose 1 more node");
+    check(&report, Verdict::Degraded, "degraded: 3/3 nodes, 1/1 shards led, can lose no more node");
 }
 
 #[test]
