@@ -18,7 +18,8 @@ use crate::runtime;
 use crate::snapshot::{
     PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
-use crate::words::{LogPosition, Value};
+use crate::transport::bootstrap::{Claim, Verdict};
+use crate::words::{ClusterId, LogPosition, Value};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -110,7 +111,20 @@ fn with_hosts<F: Future<Output = ()>>(count: usize, test: impl FnOnce(Vec<Host>,
     }));
 }
 
+/// The claim of `host` for a cluster of `hosts`.
+fn claim(cluster: u128, host: usize, hosts: &[usize]) -> Claim {
+    let place = hosts.iter().position(|it| *it == host).expect("it is one of them");
+    let nodes: Vec<_> = (1..).map(NodeId).zip(hosts.iter().copied().map(address)).collect();
+    Claim { cluster: ClusterId(cluster), node: nodes[place].0, nodes }
+}
+
 impl Host {
+    /// Is claimed by a founder that then goes away.
+    async fn take(&self, claim: &Claim) {
+        let verdict = self.node.inner.claimed_by_peer(claim.encode()).await;
+        assert_eq!(verdict.expect("it is answered"), Verdict::Done);
+    }
+
     async fn init(&self, hosts: &[usize]) -> Result<InitAnswer, InitError> {
         self.node.init(request(hosts), Instant::now() + PATIENCE).await
     }
@@ -129,12 +143,13 @@ impl Host {
 
 #[test]
 fn a_cluster_can_be_founded_after_a_refusal_in_another_order() {
-    with_hosts(6, |hosts, fabric| async move {
-        hosts[3].init(&[3, 4, 9]).await.expect_err("there is no host 9");
-        fabric.partition("m0", "m3");
-        hosts[0].init(&[0, 1, 2, 3]).await.expect_err("host 3 does not answer");
+    with_hosts(6, |hosts, _fabric| async move {
+        hosts[3].take(&claim(9, 3, &[3, 4, 5])).await;
+        for host in [0, 1, 2] {
+            hosts[host].take(&claim(7, host, &[0, 1, 2, 3])).await;
+        }
         // By now hosts 1 and 2 know each other, as nodes 2 and 3.
-        fabric.heal_all();
+        sleep(Duration::from_secs(5)).await;
         let refused = hosts[0].init(&[0, 1, 2, 3]).await.expect_err("host 3 is another's");
         assert!(matches!(refused, InitError::Conflict(_)), "{refused}");
         hosts[0].init(&[0, 5, 2]).await.expect("all are free");
@@ -148,7 +163,7 @@ fn a_cluster_can_be_founded_after_a_refusal_in_another_order() {
 #[test]
 fn a_release_of_another_cluster_leaves_the_replica_alone() {
     with_hosts(3, |hosts, _fabric| async move {
-        hosts[0].init(&[0, 1, 9]).await.expect_err("there is no host 9");
+        hosts[1].take(&claim(7, 1, &[0, 1, 2])).await;
         let inner = &hosts[1].node.inner;
         assert!(inner.shard(SHARD).is_some(), "it was claimed");
         let cluster = crate::words::ClusterId(1);
@@ -161,8 +176,8 @@ fn a_release_of_another_cluster_leaves_the_replica_alone() {
 #[test]
 fn joining_twice_at_once_opens_one_replica() {
     with_hosts(3, |mut hosts, _fabric| async move {
-        hosts[0].init(&[0, 1, 9]).await.expect_err("there is no host 9");
         let inner = &hosts[0].node.inner;
+        inner.directory.claim(&claim(7, 0, &[0, 1, 2])).expect("it is free");
         let (one, other) = tokio::join!(inner.join(), inner.join());
         one.expect("it is claimed");
         other.expect("it is claimed");
@@ -192,5 +207,43 @@ fn a_node_with_a_full_disk_goes_on() {
         hosts[2].disk.fill(64 << 20);
         sleep(PATIENCE).await;
         hosts[2].put(1).await.expect("it serves");
+    });
+}
+
+#[test]
+fn a_claim_that_could_not_be_released_is_not_forgotten() {
+    with_hosts(4, |hosts, fabric| async move {
+        fabric.set_latency(Duration::from_millis(20), Duration::from_millis(20));
+        hosts[2].take(&claim(9, 2, &[2, 7, 8])).await;
+        for host in [0, 1] {
+            hosts[host].take(&claim(7, host, &[0, 1, 2])).await;
+        }
+        // Host 1 has answered by then, and host 2 is being asked.
+        let cut = async {
+            sleep(Duration::from_millis(180)).await;
+            fabric.partition("m0", "m1");
+        };
+        let (refused, ()) = tokio::join!(hosts[0].init(&[0, 1, 2]), cut);
+        let error = refused.expect_err("host 2 refuses");
+        assert!(matches!(error, InitError::Unavailable(_)), "{error}");
+        assert!(error.to_string().contains("not every claim could be released"), "{error}");
+
+        // Once host 1 can be reached, the same call releases it, and other nodes found a cluster.
+        fabric.heal_all();
+        let error = hosts[0].init(&[0, 1, 2]).await.expect_err("host 2 still refuses");
+        assert!(matches!(error, InitError::Conflict(_)), "{error}");
+        hosts[0].init(&[0, 1, 3]).await.expect("all three are free");
+    });
+}
+
+#[test]
+fn a_wrong_address_on_the_list_claims_nobody() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let error = hosts[0].init(&[0, 1, 9]).await.expect_err("there is no host 9");
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        for host in [0, 1] {
+            assert_eq!(hosts[host].node.status().member, None);
+        }
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
     });
 }
