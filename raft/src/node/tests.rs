@@ -166,7 +166,7 @@ fn a_release_of_another_cluster_leaves_the_replica_alone() {
         hosts[1].take(&claim(7, 1, &[0, 1, 2])).await;
         let inner = &hosts[1].node.inner;
         assert!(inner.shard(SHARD).is_some(), "it was claimed");
-        let cluster = crate::words::ClusterId(1);
+        let cluster = ClusterId(1);
         let body = crate::transport::bootstrap::Release { cluster }.encode();
         inner.released_by_peer(body).await.expect("it is answered");
         assert!(inner.shard(SHARD).is_some(), "it is still claimed");
