@@ -27,7 +27,7 @@ done
 for node in 1 2 3; do
     until curl -sf -o /dev/null "http://$(http $node)/livez"; do sleep 0.1; done
 done
-"$binary" cluster init --endpoint "http://$(http 1)" \
+"$binary" -q cluster init --endpoint "http://$(http 1)" \
     --node "$(peer 1)" --node "$(peer 2)" --node "$(peer 3)" >/dev/null
 leader=$(curl -s -o /dev/null -D - "http://$(http 1)/v1/kv/x" | tr -d '\r' |
     awk '/^steadfast-leader/ { print $2 }')
