@@ -104,7 +104,8 @@ pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
 pub const SLED_CACHE_BYTES: u64 = 16 << 20;
 /// Bytes that are copied at once when a snapshot is opened or sealed.
 pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
-/// Snapshots that a shard keeps on disk: the newest and the one to fall back to.
+/// Snapshots that a shard keeps on disk: the newest and the one to fall back to. A test holds the
+/// code to it.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
 /// How long a node may take to answer a step of founding a cluster.

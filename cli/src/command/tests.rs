@@ -50,10 +50,20 @@ fn globals_have_defaults_and_follow_any_command() {
 }
 
 #[test]
+fn a_value_may_begin_with_a_dash_if_that_is_meant() {
+    for words in ["put a -", "put a -5", "put a -- --tll=60s"] {
+        typed(words).expect(words);
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused() {
     for words in [
         "get",
         "get a b",
+        "put a",
+        "put a --ttl 5s",
+        "put a --tll=60s",
         "get a --consistency stale",
         "get a --timeout 0s",
         "get a --timeout 31s",
