@@ -2,6 +2,7 @@
 //!
 //! - *Layers*: which module of `raft/` may use which, who may name openraft, sled and axum, and
 //!   what the state machine must not know of.
+//! - *Chance*: simulations repeat, for nothing in `raft/` draws from a generator without a seed.
 //! - *Crates*: who depends on whom.
 //! - *Sizes*: lines of a file and of a function.
 //! - *Left-overs*: nothing unfinished, nothing that is not ASCII, no test that is never run.
@@ -39,11 +40,14 @@ const LAYERS: &[(&str, &str)] = &[
 /// Crates that only some of our code may name: the crate, and where.
 const CONFINED_CRATES: &[(&str, &[&str])] = &[
     ("openraft", &["raft/src/shard/"]),
-    ("openraft_rt", &["raft/src/shard/", "raft/src/runtime.rs"]),
-    ("openraft_rt_tokio", &["raft/src/runtime.rs"]),
+    ("openraft_rt", &["raft/src/shard/", "raft/src/runtime/"]),
+    ("openraft_rt_tokio", &["raft/src/runtime/"]),
     ("sled", &["raft/src/snapshot/sled"]),
     ("axum", &["src/http/"]),
 ];
+
+/// What draws from a generator that nobody seeds, or depends on one: a simulation must repeat.
+const CHANCES: &[&str] = &["HashMap", "HashSet", "RandomState", "ThreadRng", "thread_rng", "rng()"];
 
 /// What the state machine must not know of, for replicas must agree (D4).
 const IMPURE_WORDS: &[&str] = &[
@@ -148,6 +152,29 @@ fn pure_state(source: &Source) -> Vec<String> {
     for (number, line) in source.code() {
         for word in line.split(|c| !is_word(c)).filter(|word| IMPURE_WORDS.contains(word)) {
             complaints.push(format!("{}:{number}: the state knows no `{word}`", source.path));
+        }
+    }
+    complaints
+}
+
+/// In `raft/`, chance is an input (ADR 16): the module `runtime` alone may know other chances.
+fn seeded(source: &Source) -> Vec<String> {
+    if source.layer().is_none_or(|layer| layer == "runtime") {
+        return Vec::new();
+    }
+    let mut complaints = Vec::new();
+    let mut complain = |number, what| complaints.push(format!("{}:{number}: {what}", source.path));
+    let mut code = source.code().peekable();
+    while let Some((number, line)) = code.next() {
+        if CHANCES.iter().any(|chance| line.contains(chance)) {
+            complain(number, "chance comes from `runtime::random`");
+        }
+        if line.contains("tokio::sync") && has_word(line, "watch") {
+            complain(number, "tokio wakes in any order; take `runtime::watch`");
+        }
+        let biased = code.peek().is_some_and(|(_, next)| next.trim() == "biased;");
+        if line.contains("select! {") && !biased {
+            complain(number, "a `select!` says `biased;`");
         }
     }
     complaints
@@ -351,6 +378,11 @@ fn the_state_is_pure_and_one_file_reads_the_clock() {
 }
 
 #[test]
+fn chance_is_an_input() {
+    check(sources(".rs").iter().flat_map(seeded));
+}
+
+#[test]
 fn files_and_functions_are_short() {
     let sources = sources(".rs");
     check(sources.iter().flat_map(|source| [file_size(source), function_size(source)].concat()));
@@ -411,6 +443,15 @@ mod bite {
         bites(pure_state, state, "let m: HashMap<K, V>;", "let m: OrdMap<K, V>;");
         bites(pure_state, state, "async fn apply() {}", "fn apply() {} // never async");
         bites(one_clock, "src/server.rs", "SystemTime::now()", "clock.wall_ms()");
+    }
+
+    #[test]
+    fn seeds_bite() {
+        let wal = "raft/src/wal/mod.rs";
+        bites(seeded, wal, "let m: HashMap<K, V>;", "let m: BTreeMap<K, V>;");
+        bites(seeded, wal, "rand::rng().random()", "runtime::random().random()");
+        bites(seeded, wal, "use tokio::sync::{mpsc, watch};", "use crate::runtime::watch;");
+        bites(seeded, wal, "tokio::select! {\n}", "tokio::select! {\n    biased;\n}");
     }
 
     #[test]

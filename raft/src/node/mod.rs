@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::disk::Disk;
 use crate::net::{Address, Net};
-use crate::runtime::Task;
+use crate::runtime::{Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::snapshot::Snapshots;
@@ -175,7 +174,7 @@ impl Node {
     pub async fn failed(&self) -> String {
         let mut failed = self.inner.failed.subscribe();
         match failed.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
+            Ok(reason) => reason.unwrap_or_default(),
             Err(_closed) => std::future::pending().await,
         }
     }

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispatch};
-use crate::runtime::{self, Task};
+use crate::runtime::{self, Task, watch};
 use crate::shard::log_time::Samples;
 use crate::shard::network::Network;
 use crate::shard::snapshots::{Found, ShardSnapshots};

@@ -12,13 +12,13 @@ use futures_util::{Stream, StreamExt};
 use openraft::entry::EntryPayload;
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{OptionalSend, RaftSnapshotBuilder, StoredMembership};
-use tokio::sync::watch;
 
 use super::snapshot_data::SnapshotData;
 use super::snapshots::ShardSnapshots;
 use super::time::ShardTime;
 use super::types::{EncodedEntry, RaftLogId, Replies, Types, log_id, position};
 use crate::command::{Reply, codec};
+use crate::runtime::watch;
 use crate::state::State;
 use crate::words::{GroupId, LogPosition, LogTime};
 

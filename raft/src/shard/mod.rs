@@ -26,7 +26,6 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
 use openraft::metrics::RaftMetrics;
 use openraft::{Config, Raft, SnapshotPolicy};
-use tokio::sync::watch;
 
 pub mod counts;
 pub mod fetch;
@@ -63,7 +62,7 @@ use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
 use self::time::ShardTime;
 use self::types::Types;
-use crate::runtime::{self, Task};
+use crate::runtime::{self, Task, watch};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, ReplicaId};
 

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::watch;
 
 use super::Shard;
 use super::types::position;
+use crate::runtime::watch;
 use crate::snapshot::SnapshotError;
 use crate::words::{GroupId, LogPosition};
 

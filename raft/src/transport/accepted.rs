@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::dialled::{End, GOODBYE_TIMEOUT, check_newest, hang_up, report, say_goodbye, silent};
@@ -24,6 +24,7 @@ use super::refusal::{Code, Refusal};
 use super::{Incoming, Inner};
 use crate::limits;
 use crate::net::{Listener, Stream};
+use crate::runtime::watch;
 use crate::words::{Boot, GroupId, NodeId};
 
 /// Accepts connections, for ever.

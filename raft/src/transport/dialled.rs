@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Inner;
@@ -21,7 +20,7 @@ use super::refusal::{Code, Refusal};
 use super::wire::Malformed;
 use crate::limits;
 use crate::net::{Address, Stream};
-use crate::runtime;
+use crate::runtime::{self, watch};
 use crate::words::{Boot, GroupId, NodeId};
 
 /// How long an end that closes a connection tries to say why.

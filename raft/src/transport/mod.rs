@@ -31,11 +31,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 
 use crate::limits;
 use crate::net::{Address, Net};
-use crate::runtime::{self, Task};
+use crate::runtime::{self, Task, watch};
 use crate::words::{GroupId, NodeId};
 
 pub mod boots;
@@ -292,7 +291,7 @@ impl Transport {
         let mut stop = self.inner.stop.subscribe();
         let told = stop.wait_for(Option::is_some).await;
         let told = told.expect("the sender lives as long as the transport");
-        told.clone().expect("it was waited for")
+        told.expect("it was waited for")
     }
 
     /// Closes all connections and ends all tasks. What has no answer yet is lost.

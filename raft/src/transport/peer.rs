@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::frame::Kind;
@@ -14,7 +14,7 @@ use super::handshake::{Presented, Purpose};
 use super::link::{Link, NotSent, Waiting};
 use super::{Inner, dialled};
 use crate::net::Address;
-use crate::runtime::{self, Task};
+use crate::runtime::{self, Task, watch};
 use crate::words::{Boot, GroupId, NodeId};
 
 /// Another node of the cluster. Cheap to clone; all clones are one peer.

@@ -5,13 +5,14 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::front::{Front, split};
 use super::item::Item;
 use super::record::{Record, State};
 use super::space::{Asker, Counts, Full, Gauges, Room};
 use super::{Done, GroupState, LogClosed, LogEntry};
+use crate::runtime::watch;
 use crate::words::{GroupId, LogPosition, Sequence, Vote};
 
 /// The log of a node. Cheap to clone.

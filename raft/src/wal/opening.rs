@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::batch::{
     BLOCK_BYTES, BatchBuffer, HEADER_BYTES, Header, Secret, SegmentId, head_secret,
@@ -18,6 +18,7 @@ use super::tail::Tail;
 use super::writer::Writer;
 use super::{Place, Start, WalConfig, WalError};
 use crate::limits;
+use crate::runtime::watch;
 use crate::words::Sequence;
 
 /// Opens the log of a directory, or makes it.

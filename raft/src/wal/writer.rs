@@ -5,13 +5,14 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::Done;
 use super::item::Item;
 use super::record::Record;
 use super::tail::Tail;
 use crate::limits;
+use crate::runtime::watch;
 use crate::words::GroupId;
 
 /// Owns the files of a log. Runs as a thread in production and as a task in simulation, until the

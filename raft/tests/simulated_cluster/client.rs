@@ -98,7 +98,7 @@ impl Client {
         ask: Ask,
         patience: Duration,
     ) -> bool {
-        let begin = self.history.mark();
+        let begin = self.history.begin(self.number, process.machine, key, ask);
         let deadline = Instant::now() + patience;
         let (machine, machines) = (process.machine, Arc::clone(&self.machines));
         let outcome = tokio::select! {
@@ -108,7 +108,7 @@ impl Client {
                 outcome.unwrap_or_else(|_late| Outcome::Unknown("LATE".into()))
             }
         };
-        let end = self.history.mark();
+        let end = self.history.end(self.number, &outcome);
         if let Outcome::Stored { at, .. } = &outcome {
             self.revisions.insert(key, at.applied);
         }

@@ -18,6 +18,7 @@ use crate::history::{Ask, History, Record};
 use crate::life::Timekeeping;
 use crate::machine::{MACHINES, Machine, address};
 use crate::network::Network;
+use crate::trace::{Trace, Traced};
 
 /// How long the founding of a cluster may take.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +36,7 @@ pub(crate) struct Cluster {
     pub(crate) network: Arc<Network>,
     pub(crate) history: Arc<History>,
     seed: u64,
+    trace: Trace,
     stop: Arc<AtomicBool>,
     notes: Mutex<Vec<String>>,
     problems: Mutex<Vec<String>>,
@@ -47,13 +49,14 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Cluster {
-    /// Returns machines without processes.
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Returns machines without processes. `keeps` the lines of the trace.
+    pub(crate) fn new(seed: u64, keeps: bool) -> Self {
+        let trace = Trace::new(keeps);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let settings = settings(&mut random);
         let network = Arc::new(Network::new(&mut random));
         let machines: Vec<_> = (0..MACHINES)
-            .map(|index| Machine::new(index, random.random(), &network, &settings))
+            .map(|index| Machine::new(index, random.random(), &network, &trace, &settings))
             .collect();
         for machine in &machines {
             machine.clock.skew_ms.store(random.random_range(-5_000..5_000), Ordering::Relaxed);
@@ -61,8 +64,9 @@ impl Cluster {
         Self {
             machines: machines.into(),
             network,
-            history: Arc::new(History::new()),
+            history: Arc::new(History::new(&trace)),
             seed,
+            trace,
             stop: Arc::default(),
             notes: Mutex::default(),
             problems: Mutex::default(),
@@ -72,6 +76,7 @@ impl Cluster {
     }
 
     pub(crate) fn note(&self, what: &str) {
+        self.trace.add(format_args!("{what}"));
         locked(&self.notes).push(format!("{:>6} {what}", self.history.now_ms()));
     }
 
@@ -92,6 +97,10 @@ impl Cluster {
 
     pub(crate) fn problems(&self) -> Vec<String> {
         locked(&self.problems).clone()
+    }
+
+    pub(crate) fn traced(&self) -> Traced {
+        self.trace.finish()
     }
 
     pub(crate) fn timeless(&self) -> Vec<(u64, u64)> {

@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::trace::Trace;
+
 /// A point of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -74,6 +76,7 @@ pub(crate) struct Record {
 #[derive(Debug)]
 pub(crate) struct History {
     origin: Instant,
+    trace: Trace,
     inner: Mutex<Inner>,
 }
 
@@ -99,8 +102,8 @@ impl Outcome {
 }
 
 impl History {
-    pub(crate) fn new() -> Self {
-        Self { origin: Instant::now(), inner: Mutex::default() }
+    pub(crate) fn new(trace: &Trace) -> Self {
+        Self { origin: Instant::now(), trace: trace.clone(), inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -118,8 +121,20 @@ impl History {
         inner.ids
     }
 
-    /// Marks the beginning or the end of an operation.
-    pub(crate) fn mark(&self) -> Moment {
+    /// Marks the beginning of an operation.
+    pub(crate) fn begin(&self, client: usize, machine: usize, key: usize, ask: Ask) -> Moment {
+        let m = machine + 1;
+        self.trace.add(format_args!("client {client} asks m{m} about {key}: {ask:?}"));
+        self.mark()
+    }
+
+    /// Marks the end of an operation.
+    pub(crate) fn end(&self, client: usize, outcome: &Outcome) -> Moment {
+        self.trace.add(format_args!("client {client} has {outcome:?}"));
+        self.mark()
+    }
+
+    fn mark(&self) -> Moment {
         let ms = self.now_ms();
         let mut inner = self.inner();
         inner.order += 1;

@@ -10,11 +10,12 @@ use steadfast_raft::clock::SimClock;
 use steadfast_raft::disk::{Disk, SimDisk};
 use steadfast_raft::net::Address;
 use steadfast_raft::node::{Node, NodeConfig, Seams, Settings};
+use steadfast_raft::runtime::watch;
 use steadfast_raft::snapshot::PlainSnapshots;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::network::Network;
+use crate::trace::{Seen, Trace};
 
 /// The wall clocks' common start, in Unix milliseconds.
 const WALL_MS: u64 = 1_800_000_000_000;
@@ -51,6 +52,7 @@ pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) clock: Arc<SimClock>,
     network: Arc<Network>,
+    trace: Trace,
     settings: Settings,
     running: watch::Sender<Option<Process>>,
     starts: AtomicU64,
@@ -73,6 +75,7 @@ impl Machine {
         index: usize,
         seed: u64,
         network: &Arc<Network>,
+        trace: &Trace,
         settings: &Settings,
     ) -> Self {
         Self {
@@ -80,6 +83,7 @@ impl Machine {
             disk: SimDisk::new(seed),
             clock: Arc::new(SimClock::new(WALL_MS)),
             network: Arc::clone(network),
+            trace: trace.clone(),
             settings: settings.clone(),
             running: watch::Sender::default(),
             starts: AtomicU64::new(0),
@@ -103,9 +107,14 @@ impl Machine {
         drop(running.wait_for(gone).await);
     }
 
+    /// Has all that is asked of a seam traced.
+    fn seen<T>(&self, inner: T) -> Seen<T> {
+        Seen { inner, machine: self.index, trace: self.trace.clone() }
+    }
+
     /// Starts a process. If it does not come up, nothing of it is left.
     pub(crate) async fn start(&self) -> Result<(), String> {
-        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let disk: Arc<dyn Disk> = Arc::new(self.seen(self.disk.clone()));
         *self.life() = Some(Arc::downgrade(&disk));
         let started = self.launch(disk).await;
         match started {
@@ -126,7 +135,7 @@ impl Machine {
         let seams = Seams {
             clock: Arc::<SimClock>::clone(&self.clock),
             disk,
-            net: Arc::new(self.network.seen_from(self.index)),
+            net: Arc::new(self.seen(self.network.seen_from(self.index))),
             snapshots: Arc::new(snapshots),
         };
         let config = NodeConfig {

@@ -12,16 +12,14 @@
 //! checked of a history stands in [`checks`], what is checked of the cluster in [`cluster`].
 //!
 //! ```text
-//!   SIM_SEED=7    runs that seed alone, and tells its faults
-//!   SIM_SEEDS=n   runs n seeds instead of the usual few
+//!   SIM_SEEDS=n   runs n seeds instead of the usual few; one alone tells its faults
 //!   SIM_FIRST=k   starts with seed k
+//!   SIM_TRACE=d   writes the trace of each seed to the directory d
 //!   RUST_LOG=...  shows what the nodes say
 //! ```
 //!
-//! A seed fixes the machines, the faults, the chances of network and disks, what clients ask and
-//! openraft's elections. It does not fix the order in which a tokio watch channel wakes several
-//! waiters, which tokio draws from the system. So two runs of one seed begin alike and then part:
-//! a seed that failed is a hint where to look, and may need some tries to fail again.
+//! A seed fixes everything: a run of it has the same [`trace`] on any thread, in any process. A
+//! seed that failed fails again the same way, with more said about it.
 
 mod checks;
 mod client;
@@ -31,8 +29,11 @@ mod history;
 mod life;
 mod machine;
 mod network;
+mod replay;
+mod trace;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ use tokio::time::sleep;
 use self::cluster::Cluster;
 use self::faults::Faults;
 use self::history::Record;
+use self::trace::Traced;
 
 /// How many seeds run by default.
 const SEEDS: u64 = 8;
@@ -64,6 +66,7 @@ struct Run {
     problems: Vec<String>,
     /// Snapshots on all disks at the end.
     snapshots: usize,
+    traced: Traced,
 }
 
 thread_local! {
@@ -92,18 +95,19 @@ fn runtime() -> Runtime {
     builder.enable_time().start_paused(true).build().expect("a runtime without I/O")
 }
 
-fn run(seed: u64) -> Run {
+/// Runs a seed, and `keeps` the lines of its trace.
+fn run(seed: u64, keeps: bool) -> Run {
     prepare();
     PANICS.with_borrow_mut(Vec::clear);
     let runtime = runtime();
-    let mut run = runtime.block_on(runtime::with_seed(seed, simulate(seed)));
+    let mut run = runtime.block_on(runtime::with_seed(seed, simulate(seed, keeps)));
     drop(runtime);
     run.problems.extend(PANICS.with_borrow_mut(std::mem::take));
     run
 }
 
-async fn simulate(seed: u64) -> Run {
-    let cluster = Arc::new(Cluster::new(seed));
+async fn simulate(seed: u64, keeps: bool) -> Run {
+    let cluster = Arc::new(Cluster::new(seed, keeps));
     cluster.found().await;
     let watch = runtime::spawn(Arc::clone(&cluster).watch());
     let clients = cluster.start_clients();
@@ -117,7 +121,8 @@ async fn simulate(seed: u64) -> Run {
     if answers(&records) < ANSWERS_MIN {
         problems.push("hardly anything was answered".into());
     }
-    Run { notes: cluster.notes(), records, problems, snapshots: cluster.snapshots() }
+    let (notes, snapshots, traced) = (cluster.notes(), cluster.snapshots(), cluster.traced());
+    Run { notes, records, problems, snapshots, traced }
 }
 
 fn answers(records: &[Record]) -> usize {
@@ -131,36 +136,43 @@ fn number(name: &str) -> Option<u64> {
 /// Returns the seeds that the environment asks for.
 fn seeds() -> Vec<u64> {
     let (first, count) = (number("SIM_FIRST"), number("SIM_SEEDS"));
-    match (number("SIM_SEED"), first, count) {
-        (Some(seed), ..) => vec![seed],
-        (None, None, None) => (1..=SEEDS).chain(FOUND).collect(),
-        (None, first, count) => (first.unwrap_or(1)..)
-            .take(count.map_or(1, |count| usize::try_from(count).expect("a count of seeds")))
-            .collect(),
+    if (first, count) == (None, None) {
+        return (1..=SEEDS).chain(FOUND).collect();
     }
+    let first = first.unwrap_or(1);
+    (first..first + count.unwrap_or(1)).collect()
 }
 
 #[expect(clippy::print_stderr, reason = "a failed seed is told to whoever runs the test")]
 fn report(seed: u64, run: &Run) {
     let (asked, answered) = (run.records.len(), answers(&run.records));
-    eprintln!("seed {seed}: {answered} answers of {asked}, {} snapshots", run.snapshots);
+    let Traced { events, hash, .. } = run.traced;
+    let snapshots = run.snapshots;
+    eprintln!(
+        "seed {seed}: {answered} answers of {asked}, {snapshots} snapshots, {events} events, \
+         trace {hash:016x}; SIM_FIRST={seed} SIM_SEEDS=1 repeats it"
+    );
     for line in run.notes.iter().chain(run.problems.iter().take(PROBLEMS_SHOWN)) {
         eprintln!("  {line}");
     }
 }
 
 /// Runs the seeds that nobody has taken yet. Returns those with problems, and counts snapshots.
-fn run_some(seeds: &Mutex<Vec<u64>>) -> (Vec<u64>, usize) {
+fn run_some(seeds: &Mutex<Vec<u64>>, is_alone: bool) -> (Vec<u64>, usize) {
     let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let traces = std::env::var_os("SIM_TRACE").map(PathBuf::from);
     let (mut failed, mut snapshots) = (Vec::new(), 0);
     while let Some(seed) = next() {
-        let run = run(seed);
+        let run = run(seed, traces.is_some());
         snapshots += run.snapshots;
         if !run.problems.is_empty() {
             failed.push(seed);
         }
-        if !run.problems.is_empty() || number("SIM_SEED").is_some() {
+        if is_alone || !run.problems.is_empty() {
             report(seed, &run);
+        }
+        if let Some(directory) = &traces {
+            replay::save(directory, seed, &run.traced);
         }
     }
     (failed, snapshots)
@@ -168,17 +180,20 @@ fn run_some(seeds: &Mutex<Vec<u64>>) -> (Vec<u64>, usize) {
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    let seeds = Mutex::new(seeds());
+    let seeds = seeds();
+    let is_alone = seeds.len() == 1;
+    let seeds = Mutex::new(seeds);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (mut failed, mut snapshots) = (Vec::new(), 0);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_some(&seeds))).collect();
+        let worker = || run_some(&seeds, is_alone);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
         for worker in workers {
             let (theirs, saved) = worker.join().expect("a seed panicked; it is the last one told");
             failed.extend(theirs);
             snapshots += saved;
         }
     });
-    assert!(failed.is_empty(), "seeds with problems: {failed:?}; SIM_SEED=n runs one");
-    assert!(0 < snapshots, "the logs never turned over");
+    assert!(failed.is_empty(), "seeds with problems: {failed:?}; each says how to repeat it");
+    assert!(0 < snapshots || is_alone, "the logs never turned over");
 }
