@@ -67,6 +67,14 @@ pub const INSTALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 pub const BOOTS_KEPT_MAX: usize = 4_096;
 /// Most nodes in a cluster.
 pub const NODES_MAX: usize = 100;
+/// Most shards of a cluster that hold keys: all but the meta shard.
+pub const SHARDS_MAX: u32 = 256;
+/// Such shards of a new cluster, by default.
+pub const SHARDS_DEFAULT: u32 = 6;
+/// Fewest replicas of a shard: they survive the loss of one.
+pub const REPLICAS_MIN: u32 = 3;
+/// Replicas of each shard of a new cluster, by default.
+pub const REPLICAS_DEFAULT: u32 = 3;
 
 /// Most bytes in one write to the log: one batch of queued records.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
@@ -130,6 +138,8 @@ const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(2 * TEXT_BYTES_MAX * NODES_MAX < ENTRY_BYTES_MAX / 2);
+const _: () = assert!(8 * NODES_MAX * (SHARDS_MAX as usize + 1) < ENTRY_BYTES_MAX / 2);
 const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < PEER_SILENCE_MAX.as_millis());
 const _: () = assert!(2 * (BATCH_BYTES_MAX as u64) <= SEGMENT_BYTES_MIN);
 const _: () = assert!(0 < EXPIRED_PER_ENTRY_MAX);

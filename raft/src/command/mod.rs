@@ -8,6 +8,9 @@ use std::ops::RangeInclusive;
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod codec;
+pub mod meta;
+
+use self::meta::MetaCommand;
 
 /// What one log entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub enum Command {
         /// The version of the slot map that says so.
         epoch: Epoch,
     },
+    /// Changes the cluster's map, which the meta shard keeps.
+    Meta(MetaCommand),
 }
 
 /// What must hold for a key before a command may change it. Decided in apply.
@@ -107,6 +112,13 @@ pub enum CommandResult {
         /// The version of the slot map in force.
         epoch: Epoch,
     },
+    /// The cluster's map says what was asked for, or something that made it void.
+    Meta {
+        /// The map's count of changes.
+        version: Epoch,
+        /// Whether this command was one of them.
+        changed: bool,
+    },
 }
 
 impl Command {
@@ -114,7 +126,7 @@ impl Command {
     pub fn key(&self) -> Option<&Key> {
         match self {
             Self::Put { key, .. } | Self::Delete { key, .. } => Some(key),
-            Self::Own { .. } => None,
+            Self::Own { .. } | Self::Meta(_) => None,
         }
     }
 }

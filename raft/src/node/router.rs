@@ -183,7 +183,7 @@ impl Inner {
             CommandResult::ConditionFailed { current } => {
                 WriteResult::ConditionFailed { current: *current }
             }
-            CommandResult::Owned { .. } => return Ok(Answer::Owned),
+            CommandResult::Owned { .. } | CommandResult::Meta { .. } => return Ok(Answer::Owned),
             CommandResult::WrongShard { .. } => {
                 return Err(Refusal::Founding { shard: shard.group().shard }.into());
             }

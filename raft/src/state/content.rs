@@ -1,12 +1,14 @@
 //! The state as a stream of bytes: what snapshots hold, and what replicas are compared by.
 //!
 //! ```text
-//!   header    version u8 = 1 | now u64 | applied u64 | epoch u64 | slots | keys u64
+//!   header    version u8 = 2 | now u64 | applied u64 | epoch u64 | slots | meta | keys u64
 //!   each key, ascending
 //!             revision u64 | option deadline u64 | key | value
 //!
-//!   slots, option, key, value: as in entries; integers big-endian
+//!   slots, option, key, value: as in entries; meta: the cluster's map; integers big-endian
 //! ```
+//!
+//! Version 1 had no map and is still read: the map is then empty.
 //!
 //! Nothing else is in the stream, for nothing else is independent: the index of deadlines and the
 //! count of bytes follow from the keys. Keys past their deadline are in it until an entry removes
@@ -18,17 +20,19 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::meta::Meta;
 use super::{State, Stored};
 use crate::command::codec::DecodeError;
 use crate::command::codec::fields::{
-    get_key, get_option, get_slots, get_value, get_version, put_key, put_option, put_slots,
-    put_value,
+    get_key, get_option, get_slots, get_value, put_key, put_option, put_slots, put_value,
 };
 use crate::limits::CHUNK_BYTES;
 use crate::words::{Epoch, Key, LogTime, Revision};
 
-/// The only version of the stream so far.
-const CONTENT_VERSION: u8 = 1;
+/// The version that is written.
+const CONTENT_VERSION: u8 = 2;
+/// The version before the cluster's map.
+const CONTENT_VERSION_MAPLESS: u8 = 1;
 
 impl State {
     /// Returns the content stream, in chunks of [`CHUNK_BYTES`]; the last may be shorter.
@@ -39,6 +43,7 @@ impl State {
         buffer.put_u64(self.applied.0);
         buffer.put_u64(self.epoch.0);
         put_slots(&mut buffer, &self.slots);
+        self.meta.put(&mut buffer);
         buffer.put_u64(self.keys());
         Chunks { buffer, keys: self.stored.iter() }
     }
@@ -77,7 +82,8 @@ impl Iterator for Chunks<'_> {
 /// Rebuilds a state from its content stream.
 #[derive(Debug, Default)]
 pub struct Loader {
-    /// What has come of the next part of the stream. At most a chunk and one key with its value.
+    /// What has come of the next part of the stream. At most a chunk and the header, or a chunk and
+    /// one key with its value.
     buffer: BytesMut,
     state: State,
     /// How many keys are still to come. `None` before the header.
@@ -165,14 +171,20 @@ impl State {
 
 /// Takes the header off the front of `input`: the state without its keys, and their number.
 fn get_header(input: &mut &[u8]) -> Result<(State, u64), DecodeError> {
-    get_version(input, CONTENT_VERSION)?;
-    let state = State {
+    let version = input.try_get_u8()?;
+    if version != CONTENT_VERSION_MAPLESS && version != CONTENT_VERSION {
+        return Err(DecodeError::UnknownVersion { found: version, known: CONTENT_VERSION });
+    }
+    let mut state = State {
         now: LogTime(input.try_get_u64()?),
         applied: Revision(input.try_get_u64()?),
         epoch: Epoch(input.try_get_u64()?),
         slots: get_slots(input)?.into(),
         ..State::default()
     };
+    if version == CONTENT_VERSION {
+        state.meta = Meta::get(input)?.into();
+    }
     Ok((state, input.try_get_u64()?))
 }
 

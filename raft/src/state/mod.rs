@@ -7,7 +7,7 @@
 //!   +--------------------------------------------+
 //!   | stored     key -> value, revision, deadline|     clone: a view in O(1)
 //!   | deadlines  (deadline, key)                 |     content: the same as a stream of bytes
-//!   | now  applied  slots  epoch                 |
+//!   | now  applied  slots  epoch  meta           |
 //!   +--------------------------------------------+
 //! ```
 //!
@@ -33,10 +33,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
 
+use crate::command::meta::MetaCommand;
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod content;
+pub mod meta;
+
+use self::meta::Meta;
 
 #[cfg(test)]
 mod tests;
@@ -61,6 +65,8 @@ pub struct State {
     /// Ascending, neither empty nor touching ranges.
     slots: Arc<[RangeInclusive<Slot>]>,
     epoch: Epoch,
+    /// Empty but in the meta shard.
+    meta: Arc<Meta>,
     bytes: u64,
 }
 
@@ -113,6 +119,11 @@ impl State {
     /// Returns the version of the slot map that made the shard own what it owns. 0: none has yet.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Returns the cluster's map, which is empty but in the meta shard.
+    pub fn meta(&self) -> &Arc<Meta> {
+        &self.meta
     }
 
     /// Whether the shard owns `slot`.
@@ -176,6 +187,7 @@ impl State {
                 Err(refusal) => refusal,
             },
             Command::Own { slots, epoch } => self.own(slots, *epoch),
+            Command::Meta(command) => self.change_meta(command),
         };
         Reply { result, applied: self.applied, log_time: self.now }
     }
@@ -221,6 +233,14 @@ impl State {
             self.slots = slots.into();
         }
         CommandResult::Owned { epoch: self.epoch }
+    }
+
+    fn change_meta(&mut self, command: &MetaCommand) -> CommandResult {
+        let changed = self.meta.is_changed_by(command);
+        if changed {
+            Arc::make_mut(&mut self.meta).change(command);
+        }
+        CommandResult::Meta { version: self.meta.version(), changed }
     }
 
     /// Stores under `key`, over whatever is there.

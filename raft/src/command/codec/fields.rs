@@ -73,6 +73,11 @@ pub fn put_slots(out: &mut BytesMut, slots: &[RangeInclusive<Slot>]) {
     }
 }
 
+/// Returns how many bytes [`put_slots`] writes.
+pub fn slots_bytes(slots: &[RangeInclusive<Slot>]) -> usize {
+    2 + 4 * slots.len()
+}
+
 /// Takes ranges of slots off the front of `input`.
 pub fn get_slots(input: &mut impl Buf) -> Result<Vec<RangeInclusive<Slot>>, DecodeError> {
     let count = usize::from(input.try_get_u16()?);
@@ -103,6 +108,27 @@ pub fn get_bool(input: &mut impl Buf) -> Result<bool, DecodeError> {
     }
 }
 
+/// Appends a text of at most [`limits::TEXT_BYTES_MAX`] bytes.
+///
+/// # Panics
+///
+/// If it is longer.
+pub fn put_text(out: &mut BytesMut, text: &str) {
+    assert!(text.len() <= limits::TEXT_BYTES_MAX, "a text of {} bytes", text.len());
+    put_length16(out, text.len());
+    out.put_slice(text.as_bytes());
+}
+
+/// Takes a text off the front of `input`.
+pub fn get_text(input: &mut impl Buf) -> Result<String, DecodeError> {
+    let len = usize::from(input.try_get_u16()?);
+    if limits::TEXT_BYTES_MAX < len {
+        return Err(DecodeError::OutOfBounds { what: "text" });
+    }
+    let bytes = get_bytes(input, len)?;
+    String::from_utf8(bytes.into()).map_err(|_| DecodeError::OutOfBounds { what: "text" })
+}
+
 fn get_bytes(input: &mut impl Buf, len: usize) -> Result<Bytes, DecodeError> {
     if input.remaining() < len {
         return Err(DecodeError::Truncated);
@@ -111,6 +137,6 @@ fn get_bytes(input: &mut impl Buf, len: usize) -> Result<Bytes, DecodeError> {
 }
 
 /// Appends a length that a bound of `limits.rs` keeps below 2^16.
-pub(super) fn put_length16(out: &mut BytesMut, len: usize) {
+pub fn put_length16(out: &mut BytesMut, len: usize) {
     out.put_u16(u16::try_from(len).expect("a bound of limits.rs fits 16 bits"));
 }

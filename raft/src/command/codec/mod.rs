@@ -9,6 +9,7 @@
 //!   command    1 put      condition | option ttl u64 | key | value
 //!              2 delete   condition | key
 //!              3 own      epoch u64 | slots
+//!              4 meta     see [`meta`]
 //!   condition  0 always | 1 absent | 2 present | 3 revision is: u64
 //!
 //!   reply      result | applied u64 | log_time u64
@@ -17,10 +18,12 @@
 //!              3 condition failed  option current u64
 //!              4 wrong shard       epoch u64
 //!              5 owned             epoch u64
+//!              6 meta              version u64 | changed u8
 //!
 //!   key        length u16 | bytes
 //!   value      length u32 | bytes
 //!   slots      ranges u16 | (first u16 | last u16) ...
+//!   text       length u16 | UTF-8
 //! ```
 //!
 //! # Invariants
@@ -43,10 +46,11 @@ use crate::words::{Epoch, Key, KeyError, LogTime, Revision, TtlMs, Value, ValueT
 
 use fields::{
     get_bool, get_key, get_option, get_slots, get_value, get_version, put_key, put_length16,
-    put_option, put_slots, put_value,
+    put_option, put_slots, put_value, slots_bytes,
 };
 
 pub mod fields;
+pub mod meta;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -60,6 +64,7 @@ pub const ENTRY_HEADER_BYTES: usize = 1 + 8 + 4 + 2;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const OWN: u8 = 3;
+const META: u8 = 4;
 
 const ALWAYS: u8 = 0;
 const ABSENT: u8 = 1;
@@ -71,6 +76,7 @@ const DELETED: u8 = 2;
 const CONDITION_FAILED: u8 = 3;
 const WRONG_SHARD: u8 = 4;
 const OWNED: u8 = 5;
+const META_CHANGED: u8 = 6;
 
 const _: () = assert!(limits::ENTRY_COMMANDS_MAX <= u16::MAX as usize);
 const _: () = assert!(limits::KEY_BYTES_MAX <= u16::MAX as usize);
@@ -179,7 +185,8 @@ pub fn command_bytes(command: &Command) -> usize {
             condition_bytes(*condition) + option_bytes(ttl) + key_bytes(key) + value_bytes(value)
         }
         Command::Delete { key, condition } => condition_bytes(*condition) + key_bytes(key),
-        Command::Own { slots, epoch: _ } => 8 + 2 + 4 * slots.len(),
+        Command::Own { slots, epoch: _ } => 8 + slots_bytes(slots),
+        Command::Meta(command) => meta::bytes(command),
     }
 }
 
@@ -208,6 +215,10 @@ pub fn put_command(out: &mut BytesMut, command: &Command) {
             out.put_u64(epoch.0);
             put_slots(out, slots);
         }
+        Command::Meta(command) => {
+            out.put_u8(META);
+            meta::put(out, command);
+        }
     }
 }
 
@@ -230,6 +241,7 @@ pub fn get_command(input: &mut Bytes) -> Result<Command, DecodeError> {
             let epoch = Epoch(input.try_get_u64()?);
             Ok(Command::Own { slots: get_slots(input)?, epoch })
         }
+        META => Ok(Command::Meta(meta::get(input)?)),
         tag => Err(DecodeError::UnknownTag { what: "command", tag }),
     }
 }
@@ -258,6 +270,11 @@ pub fn put_reply(out: &mut BytesMut, reply: &Reply) {
             out.put_u8(OWNED);
             out.put_u64(epoch.0);
         }
+        CommandResult::Meta { version, changed } => {
+            out.put_u8(META_CHANGED);
+            out.put_u64(version.0);
+            out.put_u8(changed.into());
+        }
     }
     out.put_u64(reply.applied.0);
     out.put_u64(reply.log_time.0);
@@ -276,6 +293,9 @@ pub fn get_reply(input: &mut Bytes) -> Result<Reply, DecodeError> {
         }
         WRONG_SHARD => CommandResult::WrongShard { epoch: Epoch(input.try_get_u64()?) },
         OWNED => CommandResult::Owned { epoch: Epoch(input.try_get_u64()?) },
+        META_CHANGED => {
+            CommandResult::Meta { version: Epoch(input.try_get_u64()?), changed: get_bool(input)? }
+        }
         tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
     };
     let applied = Revision(input.try_get_u64()?);

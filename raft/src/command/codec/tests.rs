@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use proptest::collection::{btree_set, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::words::Slot;
+use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
+use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot};
 
 pub(crate) fn key(text: &str) -> Key {
     Key::try_from(Bytes::copy_from_slice(text.as_bytes())).expect("a short key")
@@ -54,6 +55,53 @@ pub(crate) fn any_slots() -> impl Strategy<Value = Vec<RangeInclusive<Slot>>> {
     })
 }
 
+fn any_text() -> impl Strategy<Value = String> {
+    "[a-z0-9.:/-]{0,20}"
+}
+
+fn any_addresses() -> impl Strategy<Value = Addresses> {
+    (any_text(), any_text()).prop_map(|(peer, http)| Addresses { peer, http })
+}
+
+fn any_record() -> impl Strategy<Value = ShardRecord> {
+    let phase = prop_oneof![Just(Phase::Creating), Just(Phase::Active)];
+    let replicas = vec(any::<u64>().prop_map(ReplicaId), 0..5);
+    (any::<u64>(), phase, replicas, any_slots(), any::<u64>()).prop_map(
+        |(group, phase, replicas, slots, epoch)| ShardRecord {
+            group: GroupId::from_bits(group),
+            phase,
+            replicas,
+            slots,
+            epoch: Epoch(epoch),
+        },
+    )
+}
+
+/// Any change of the map. Ids are few, so that changes meet.
+pub(crate) fn any_meta_command() -> impl Strategy<Value = MetaCommand> {
+    let group = || (0..4_u64, 1..3_u64).prop_map(|(shard, attempt)| shard << 32 | attempt);
+    let nodes = btree_map((0..5_u32).prop_map(NodeId), any_addresses(), 0..5);
+    let shards = vec((group(), any_record()), 0..4).prop_map(|records| {
+        let grouped = |(group, record)| ShardRecord { group: GroupId::from_bits(group), ..record };
+        let mut records: Vec<ShardRecord> = records.into_iter().map(grouped).collect();
+        records.sort_by_key(|record| record.group.shard);
+        records.dedup_by_key(|record| record.group.shard);
+        records
+    });
+    prop_oneof![
+        (any::<u128>(), nodes, shards).prop_map(|(cluster, nodes, shards)| {
+            let (cluster, nodes) = (ClusterId(cluster), nodes.into_iter().collect());
+            MetaCommand::Bootstrap(Bootstrap { cluster, nodes, shards })
+        }),
+        (group(), 0..3_u64).prop_map(|(group, epoch)| MetaCommand::Activate {
+            group: GroupId::from_bits(group),
+            epoch: Epoch(epoch)
+        }),
+        ((0..5_u32).prop_map(NodeId), any_addresses())
+            .prop_map(|(node, addresses)| MetaCommand::Announce { node, addresses }),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let ttl = proptest::option::of((1..=limits::TTL_MS_MAX).prop_map(TtlMs));
     prop_oneof![
@@ -63,6 +111,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(key, condition)| Command::Delete { key, condition }),
         (any_slots(), any::<u64>())
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
+        any_meta_command().prop_map(Command::Meta),
     ]
 }
 
@@ -82,6 +131,10 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             .prop_map(|current| CommandResult::ConditionFailed { current: current.map(Revision) }),
         any::<u64>().prop_map(|epoch| CommandResult::WrongShard { epoch: Epoch(epoch) }),
         any::<u64>().prop_map(|epoch| CommandResult::Owned { epoch: Epoch(epoch) }),
+        (any::<u64>(), any::<bool>()).prop_map(|(version, changed)| CommandResult::Meta {
+            version: Epoch(version),
+            changed
+        }),
     ];
     (result, any::<u64>(), any::<u64>()).prop_map(|(result, applied, log_time)| Reply {
         result,
@@ -163,6 +216,39 @@ fn conditions_v1() {
 }
 
 #[test]
+fn meta_v1() {
+    let addresses =
+        |peer: &str, http: &str| Addresses { peer: peer.to_owned(), http: http.to_owned() };
+    let group = GroupId::first(ShardId(1));
+    let record = ShardRecord {
+        group,
+        phase: Phase::Creating,
+        replicas: vec![ReplicaId::new(NodeId(2), 1), ReplicaId::new(NodeId(1), 1)],
+        slots: slots(&[(0, 16383)]),
+        epoch: Epoch(3),
+    };
+    let active = ShardRecord { phase: Phase::Active, ..record.clone() };
+    let nodes = vec![(NodeId(1), addresses("a", "")), (NodeId(2), addresses("b", "c"))];
+    let meta = GroupId::first(ShardId(0));
+    let shards = vec![ShardRecord { group: meta, slots: vec![], ..active }, record];
+    check_command(
+        &Command::Meta(MetaCommand::Bootstrap(Bootstrap { cluster: ClusterId(7), nodes, shards })),
+        "04 01 00000000000000000000000000000007
+         0002 00000001 0001 61 0000 00000002 0001 62 0001 63
+         0002
+         0000000000000001 01 0000000000000003 0002 0000000200000001 0000000100000001 0000
+         0000000100000001 00 0000000000000003 0002 0000000200000001 0000000100000001
+         0001 0000 3fff",
+    );
+    check_command(
+        &Command::Meta(MetaCommand::Activate { group, epoch: Epoch(3) }),
+        "04 02 0000000100000001 0000000000000003",
+    );
+    let announce = MetaCommand::Announce { node: NodeId(2), addresses: addresses("b", "c") };
+    check_command(&Command::Meta(announce), "04 03 00000002 0001 62 0001 63");
+}
+
+#[test]
 fn entry_v1() {
     let commands = vec![put(None, Condition::Always), delete(Condition::Always)];
     let entry = Entry { stamp: LogTime(1_700_000_000_000), expired_max: 256, commands };
@@ -193,6 +279,8 @@ fn replies_v1() {
     check_reply(CommandResult::ConditionFailed { current }, "03 01 0000000000000004");
     check_reply(CommandResult::WrongShard { epoch: Epoch(5) }, "04 0000000000000005");
     check_reply(CommandResult::Owned { epoch: Epoch(6) }, "05 0000000000000006");
+    let changed = CommandResult::Meta { version: Epoch(6), changed: true };
+    check_reply(changed, "06 0000000000000006 01");
 }
 
 #[track_caller]
@@ -210,12 +298,13 @@ fn unknown_versions_and_tags_are_refused() {
         check_refused(&format!("{HEADER} 0001 {rest}"), DecodeError::UnknownTag { what, tag });
     };
     refused("00", "command", 0);
-    refused("04", "command", 4);
+    refused("05", "command", 5);
+    refused("04 04", "meta command", 4);
     refused("02 04 0001 6b", "condition", 4);
     refused("01 00 02", "flag", 2);
     assert_eq!(
-        get_reply(&mut unhex("06")),
-        Err(DecodeError::UnknownTag { what: "result", tag: 6 })
+        get_reply(&mut unhex("07")),
+        Err(DecodeError::UnknownTag { what: "result", tag: 7 })
     );
 }
 
@@ -240,6 +329,17 @@ fn what_is_out_of_bounds_is_refused() {
     refused(&format!("{own} 0001 0002 0001"), "slot range");
     refused(&format!("{own} 0002 0005 0006 0001 0002"), "slot range");
     refused(&format!("{own} 0002 0000 0001 0002 0003"), "slot range");
+    let bootstrap = "0001 04 01 00000000000000000000000000000007";
+    refused(&format!("{bootstrap} 0065"), "number of nodes");
+    refused(&format!("{bootstrap} 0001 00000001 0401"), "text");
+    refused(&format!("{bootstrap} 0001 00000001 0001 ff 0000"), "text");
+    let node = |id| format!("0000000{id} 0000 0000");
+    refused(&format!("{bootstrap} 0002 {} {}", node(2), node(2)), "order of nodes");
+    refused(&format!("{bootstrap} 0000 0102"), "number of shards");
+    let record = |shard| format!("0000000{shard} 00000001 00 0000000000000001 0000 0000");
+    refused(&format!("{bootstrap} 0000 0002 {} {}", record(1), record(0)), "order of shards");
+    let crowded = "00000000 00000001 00 0000000000000001 0065";
+    refused(&format!("{bootstrap} 0000 0001 {crowded}"), "number of replicas");
     let large = Bytes::from(vec![1; limits::ENTRY_BYTES_MAX + 1]);
     assert_eq!(decode(&large), Err(DecodeError::OutOfBounds { what: "entry" }));
 }

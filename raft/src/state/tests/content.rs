@@ -4,11 +4,14 @@ use bytes::Bytes;
 
 use crate::command::codec::DecodeError;
 use crate::command::codec::tests::{key, slots, unhex, value};
+use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
 use crate::command::{Command, Condition, Entry};
 use crate::limits::{CHUNK_BYTES, VALUE_BYTES_MAX};
 use crate::state::State;
 use crate::state::content::{LoadError, Loader};
-use crate::words::{Epoch, LogTime, Revision, TtlMs, Value};
+use crate::words::{
+    ClusterId, Epoch, GroupId, LogTime, NodeId, ReplicaId, Revision, ShardId, TtlMs, Value,
+};
 
 fn entry(stamp: u64, commands: Vec<Command>) -> Entry {
     Entry { stamp: LogTime(stamp), expired_max: 0, commands }
@@ -49,27 +52,63 @@ fn small() -> State {
 }
 
 // These bytes are on users' disks. If they change, add a version; never edit them.
-const SMALL_HEADER: &str = "01 0000000000000020 0000000000000003 0000000000000003 0001 0000 3fff";
+const SMALL_NUMBERS: &str = "0000000000000020 0000000000000003 0000000000000003 0001 0000 3fff";
+const NO_MAP: &str = "0000000000000000 00000000000000000000000000000000 0000 0000";
 const SMALL_AB: &str = "0000000000000003 00 0002 6162 00000003 78797a";
 const SMALL_B: &str = "0000000000000001 01 0000000000000011 0001 62 00000001 32";
 
 /// The golden stream with other parts.
 fn small_with(keys: &str, parts: &[&str]) -> Bytes {
-    unhex(&format!("{SMALL_HEADER} {keys} {}", parts.concat()))
+    unhex(&format!("02 {SMALL_NUMBERS} {NO_MAP} {keys} {}", parts.concat()))
+}
+
+/// A shard that keeps the cluster's map.
+fn with_map() -> State {
+    let group = GroupId::first(ShardId(0));
+    let addresses = Addresses { peer: "a".into(), http: "b".into() };
+    let replicas = vec![ReplicaId::new(NodeId(1), 1)];
+    let phase = Phase::Creating;
+    let shards = vec![ShardRecord { group, phase, replicas, slots: vec![], epoch: Epoch(1) }];
+    let nodes = vec![(NodeId(1), addresses)];
+    let first = MetaCommand::Bootstrap(Bootstrap { cluster: ClusterId(7), nodes, shards });
+    let active = MetaCommand::Activate { group, epoch: Epoch(1) };
+    let mut state = State::default();
+    state.apply(&entry(16, vec![Command::Meta(first), Command::Meta(active)]));
+    state
 }
 
 #[test]
-fn content_v1() {
+fn content_v1_is_still_read() {
+    let keys = "0000000000000002";
+    let golden = unhex(&format!("01 {SMALL_NUMBERS} {keys} {SMALL_AB} {SMALL_B}"));
+    assert_eq!(load(&golden), Ok(small()));
+}
+
+#[test]
+fn content_v2() {
     let golden = small_with("0000000000000002", &[SMALL_AB, SMALL_B]);
     assert_eq!(stream(&small()), golden);
     assert_eq!(load(&golden), Ok(small()));
-    assert_eq!(small().hash(), 0xc664_4b2f_cce7_af0b_b282_6e94_1be3_1ec3);
+    assert_eq!(small().hash(), 0xa738_2594_8296_926f_21e0_7b53_da29_b712);
+}
+
+#[test]
+fn content_v2_with_a_map() {
+    let golden = unhex(
+        "02 0000000000000010 0000000000000000 0000000000000000 0000
+         0000000000000002 00000000000000000000000000000007
+         0001 00000001 00000001 0001 61 0001 62
+         0001 0000000000000001 01 0000000000000001 0001 0000000100000001 0000
+         0000000000000000",
+    );
+    assert_eq!(stream(&with_map()), golden);
+    assert_eq!(load(&golden), Ok(with_map()));
 }
 
 #[test]
 fn a_new_state_has_a_stream_too() {
-    let golden =
-        unhex("01 0000000000000000 0000000000000000 0000000000000000 0000 0000000000000000");
+    let zero = "0000000000000000";
+    let golden = unhex(&format!("02 {zero} {zero} {zero} 0000 {NO_MAP} {zero}"));
     assert_eq!(stream(&State::default()), golden);
     assert_eq!(load(&golden), Ok(State::default()));
 }
@@ -82,8 +121,8 @@ fn check_refused(bytes: &[u8], error: LoadError) {
 #[test]
 fn what_is_no_content_is_refused() {
     let two = "0000000000000002";
-    let version = DecodeError::UnknownVersion { found: 2, known: 1 };
-    check_refused(&[2], version.into());
+    let version = DecodeError::UnknownVersion { found: 3, known: 2 };
+    check_refused(&[3], version.into());
     check_refused(&small_with(two, &[SMALL_B, SMALL_AB]), LoadError::Disorder);
     check_refused(&small_with(two, &[SMALL_B, SMALL_B]), LoadError::Disorder);
     let few = small_with("0000000000000003", &[SMALL_AB, SMALL_B]);
@@ -100,9 +139,11 @@ fn what_is_no_content_is_refused() {
 
 #[test]
 fn every_cut_is_noticed() {
-    let bytes = stream(&small());
-    for len in 0..bytes.len() {
-        check_refused(&bytes[..len], DecodeError::Truncated.into());
+    for state in [small(), with_map()] {
+        let bytes = stream(&state);
+        for len in 0..bytes.len() {
+            check_refused(&bytes[..len], DecodeError::Truncated.into());
+        }
     }
 }
 

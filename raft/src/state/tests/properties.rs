@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use crate::command::codec;
-use crate::command::codec::tests::{any_condition, any_slots, any_value, key, slots};
+use crate::command::codec::tests::{
+    any_condition, any_meta_command, any_slots, any_value, key, slots,
+};
+use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::state::content::Loader;
 use crate::state::{KEY_OVERHEAD_BYTES, State};
-use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
+use crate::words::{Epoch, Key, LogTime, NodeId, Revision, Slot, TtlMs, Value};
 
 /// Few keys, so that commands meet; of three slots, so that some are owned and some not.
 const KEYS: [&str; 6] = ["a", "b", "c", "{a}x", "{a}y", "{b}x"];
@@ -31,6 +34,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(key, condition)| Command::Delete { key, condition }),
         1 => (owned, 0..9_u64)
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
+        2 => any_meta_command().prop_map(Command::Meta),
     ]
 }
 
@@ -69,6 +73,9 @@ struct Plain {
     applied: u64,
     owned: Vec<std::ops::RangeInclusive<Slot>>,
     epoch: u64,
+    version: u64,
+    nodes: Vec<(NodeId, Addresses)>,
+    shards: Vec<ShardRecord>,
 }
 
 impl Plain {
@@ -111,7 +118,36 @@ impl Plain {
                 }
                 CommandResult::Owned { epoch: Epoch(self.epoch) }
             }
+            Command::Meta(command) => {
+                let changed = self.change_map(command);
+                self.version += u64::from(changed);
+                CommandResult::Meta { version: Epoch(self.version), changed }
+            }
         }
+    }
+
+    fn change_map(&mut self, command: &MetaCommand) -> bool {
+        let (nodes, shards) = (self.nodes.clone(), self.shards.clone());
+        match command {
+            MetaCommand::Bootstrap(Bootstrap { nodes, shards, .. }) if self.version == 0 => {
+                (self.nodes, self.shards) = (nodes.clone(), shards.clone());
+                return true;
+            }
+            MetaCommand::Bootstrap(_) => {}
+            MetaCommand::Activate { group, epoch } => {
+                for record in &mut self.shards {
+                    if (record.group, record.epoch) == (*group, *epoch) {
+                        record.phase = Phase::Active;
+                    }
+                }
+            }
+            MetaCommand::Announce { node, addresses } => {
+                for (_, told) in self.nodes.iter_mut().filter(|(it, _)| it == node) {
+                    *told = addresses.clone();
+                }
+            }
+        }
+        (nodes, shards) != (self.nodes.clone(), self.shards.clone())
     }
 
     fn owns(&self, key: &Key) -> bool {
@@ -177,6 +213,9 @@ proptest! {
         let (mut state, mut plain) = (State::default(), Plain::default());
         for entry in &log {
             prop_assert_eq!(state.apply(entry), plain.apply(entry));
+            let nodes = state.meta().nodes().iter();
+            prop_assert!(nodes.map(|(node, it)| (*node, it.addresses.clone())).eq(plain.nodes.clone()));
+            prop_assert!(state.meta().shards().values().eq(&plain.shards));
             for key in KEYS.map(key) {
                 let found = state.get(&key);
                 prop_assert_eq!(found.is_ok(), plain.owns(&key));

@@ -4,14 +4,18 @@
 //!
 //! ```text
 //!   put KEY VALUE [ttl=MS] [if=COND]   \
-//!   delete KEY [if=COND]                | each an entry of its own [at=TIME] [expired_max=N],
-//!   own all|none|FIRST-LAST,... epoch=N | unless the block begins with
-//!   tick                               /  entry at=TIME [expired_max=N]
+//!   delete KEY [if=COND]                |
+//!   own all|none|FIRST-LAST,... epoch=N | each an entry of its own [at=TIME] [expired_max=N],
+//!   bootstrap CLUSTER PEER ...          | unless the block begins with
+//!   activate SHARD attempt=N epoch=N    | entry at=TIME [expired_max=N]
+//!   announce NODE PEER HTTP             |
+//!   tick                               /
 //!   get KEY
 //!   dump
+//!   map
 //! ```
 //!
-//! `COND` is `absent`, `present` or a revision. Without `at` the time stands still; without
+//! `bootstrap` numbers the nodes from 1 and gives them three shards, 0 to 2. `COND` is `absent`, `present` or a revision. Without `at` the time stands still; without
 //! `expired_max` an entry removes up to ten keys.
 
 use std::error::Error;
@@ -21,9 +25,13 @@ use std::path::Path;
 use goldenscript::{ArgumentConsumer, Block, Context, Runner};
 
 use crate::command::codec::tests::{key, slots, value};
+use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
+use crate::state::meta::{Meta, NodeRecord};
 use crate::state::{NotOwner, State, Stored};
-use crate::words::{Epoch, LogTime, Revision, Slot, TtlMs};
+use crate::words::{
+    ClusterId, Epoch, GroupId, LogTime, NodeId, ReplicaId, Revision, ShardId, Slot, TtlMs,
+};
 
 macro_rules! scripts {
     ($($name:ident),* $(,)?) => {
@@ -46,6 +54,7 @@ scripts! {
     expiry_bounded,
     expiry_by_log_time,
     many_commands,
+    map,
     ownership,
     put_get,
     put_moves_deadline,
@@ -81,6 +90,7 @@ impl Runner for Scripted {
         let output = match command.name.as_str() {
             "get" => self.get(&mut args)?,
             "dump" => self.dump(),
+            "map" => show_map(self.state.meta()),
             "entry" => {
                 self.open = Some(self.entry(&mut args)?);
                 String::new()
@@ -163,6 +173,9 @@ impl Scripted {
 }
 
 fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn Error>> {
+    if name == "bootstrap" {
+        return Ok(Command::Meta(MetaCommand::Bootstrap(bootstrap(args)?)));
+    }
     let mut next = |what: &str| args.next_pos().ok_or_else(|| format!("{what} is missing"));
     Ok(match name {
         "put" => Command::Put {
@@ -180,6 +193,17 @@ fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn
             },
             epoch: Epoch(args.take_key("epoch").ok_or("epoch is missing")?.parse()?),
         },
+        "activate" => Command::Meta(MetaCommand::Activate {
+            group: GroupId {
+                shard: ShardId(next("shard")?.parse()?),
+                attempt: args.take_key("attempt").ok_or("attempt is missing")?.parse()?,
+            },
+            epoch: Epoch(args.take_key("epoch").ok_or("epoch is missing")?.parse()?),
+        }),
+        "announce" => Command::Meta(MetaCommand::Announce {
+            node: NodeId(next("node")?.parse()?),
+            addresses: Addresses { peer: next("peer")?.to_owned(), http: next("http")?.to_owned() },
+        }),
         other => return Err(format!("unknown command {other}").into()),
     })
 }
@@ -221,6 +245,37 @@ fn show_reply(reply: &Reply) -> String {
         CommandResult::ConditionFailed { current: None } => "refused, no such key".into(),
         CommandResult::WrongShard { epoch } => format!("wrong shard, epoch={epoch}"),
         CommandResult::Owned { epoch } => format!("owned, epoch={epoch}"),
+        CommandResult::Meta { version, changed: true } => format!("changed, version={version}"),
+        CommandResult::Meta { version, changed: false } => format!("void, version={version}"),
     };
     format!("{result} (applied={applied} now={log_time})\n")
+}
+
+fn bootstrap(args: &mut ArgumentConsumer<'_>) -> Result<Bootstrap, Box<dyn Error>> {
+    let cluster = ClusterId(args.next_pos().ok_or("cluster is missing")?.parse()?);
+    let peers = std::iter::from_fn(|| args.next_pos());
+    let addresses = |peer: &str| Addresses { peer: peer.to_owned(), http: String::new() };
+    let nodes: Vec<_> = (1..).map(NodeId).zip(peers.map(addresses)).collect();
+    let shards = (0..3).map(|shard| ShardRecord {
+        group: GroupId::first(ShardId(shard)),
+        phase: Phase::Creating,
+        replicas: nodes.iter().map(|(node, _)| ReplicaId::new(*node, 1)).collect(),
+        slots: vec![],
+        epoch: Epoch(1),
+    });
+    Ok(Bootstrap { cluster, shards: shards.collect(), nodes })
+}
+
+fn show_map(meta: &Meta) -> String {
+    let mut out = format!("cluster={} version={}\n", meta.cluster().0, meta.version());
+    for (node, NodeRecord { addresses: Addresses { peer, http }, counter }) in meta.nodes() {
+        writeln!(out, "{node} peer={peer:?} http={http:?} counter={counter}").expect("a string");
+    }
+    for record in meta.shards().values() {
+        let replicas: Vec<String> = record.replicas.iter().map(ToString::to_string).collect();
+        let (group, phase, epoch) = (record.group, record.phase, record.epoch);
+        writeln!(out, "{group} {phase:?} epoch={epoch} on {}", replicas.join(" "))
+            .expect("a string");
+    }
+    out
 }
