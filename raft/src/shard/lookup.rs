@@ -110,7 +110,7 @@ impl Shard {
         let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
         let mut found = None;
         if let Some(stored) = stored {
-            let expires_in = match stored.deadline {
+            let expires_in = match stored.deadline() {
                 None => None,
                 Some(due) => {
                     let stamp = self.time().stamp(&self.voters());
@@ -122,7 +122,7 @@ impl Shard {
                     Some(TtlMs(left_ms))
                 }
             };
-            found = Some((stored.value.clone(), stored.revision, expires_in));
+            found = Some((stored.value(), stored.revision(), expires_in));
         }
         Ok(Ok(Lookup {
             found,

@@ -20,14 +20,17 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::State;
 use super::meta::Meta;
-use super::{State, Stored};
+use super::stored::Stored;
+use super::tree;
 use crate::command::codec::DecodeError;
 use crate::command::codec::fields::{
-    get_key, get_option, get_slots, get_value, put_key, put_option, put_slots, put_value,
+    get_key, get_option, get_slots, get_value, put_key_bytes, put_option, put_slots,
+    put_value_bytes,
 };
 use crate::limits::CHUNK_BYTES;
-use crate::words::{Epoch, Key, LogTime, Revision};
+use crate::words::{Epoch, LogTime, Revision};
 
 /// The version that is written.
 const CONTENT_VERSION: u8 = 2;
@@ -60,7 +63,7 @@ impl State {
 struct Chunks<'a> {
     /// What the next chunk begins with. At most a chunk and one key with its value.
     buffer: BytesMut,
-    keys: imbl::ordmap::Iter<'a, Key, Stored, imbl::shared_ptr::DefaultSharedPtr>,
+    keys: tree::Iter<'a>,
 }
 
 impl Iterator for Chunks<'_> {
@@ -68,11 +71,11 @@ impl Iterator for Chunks<'_> {
 
     fn next(&mut self) -> Option<Bytes> {
         while self.buffer.len() < CHUNK_BYTES {
-            let Some((key, stored)) = self.keys.next() else { break };
-            self.buffer.put_u64(stored.revision.0);
-            put_option(&mut self.buffer, stored.deadline.map(|deadline| deadline.0));
-            put_key(&mut self.buffer, key);
-            put_value(&mut self.buffer, &stored.value);
+            let Some(stored) = self.keys.next() else { break };
+            self.buffer.put_u64(stored.revision().0);
+            put_option(&mut self.buffer, stored.deadline().map(|deadline| deadline.0));
+            put_key_bytes(&mut self.buffer, stored.key());
+            put_value_bytes(&mut self.buffer, stored.value_bytes());
         }
         let len = self.buffer.len().min(CHUNK_BYTES);
         (0 < len).then(|| self.buffer.split_to(len).freeze())
@@ -143,8 +146,7 @@ impl Loader {
             }
             Some(0) => return Err(DecodeError::Trailing { bytes: input.len() }.into()),
             Some(left) => {
-                let (key, stored) = get_stored(&mut input)?;
-                self.state.load(key, stored)?;
+                self.state.load(get_stored(&mut input)?)?;
                 self.keys_left = Some(left - 1);
             }
         }
@@ -156,15 +158,15 @@ impl Loader {
 
 impl State {
     /// Stores the next key of a content stream.
-    fn load(&mut self, key: Key, stored: Stored) -> Result<(), LoadError> {
-        let (found, applied) = (stored.revision, self.applied);
+    fn load(&mut self, stored: Stored) -> Result<(), LoadError> {
+        let (found, applied) = (stored.revision(), self.applied);
         if applied < found {
             return Err(LoadError::FromTheFuture { found, applied });
         }
-        if self.stored.get_max().is_some_and(|(last, _)| key <= *last) {
+        if self.stored.last().is_some_and(|last| stored.key() <= last.key()) {
             return Err(LoadError::Disorder);
         }
-        self.store(key, stored);
+        self.store(stored);
         Ok(())
     }
 }
@@ -190,10 +192,10 @@ fn get_header(input: &mut &[u8]) -> Result<(State, u64), DecodeError> {
 
 /// Takes a key and what is stored under it off the front of `input`, as copies. The value comes
 /// last, so that it is copied only once it is there as a whole.
-fn get_stored(input: &mut &[u8]) -> Result<(Key, Stored), DecodeError> {
+fn get_stored(input: &mut &[u8]) -> Result<Stored, DecodeError> {
     let revision = Revision(input.try_get_u64()?);
     let deadline = get_option(input)?.map(LogTime);
     let key = get_key(input)?;
     let value = get_value(input)?;
-    Ok((key, Stored { value, revision, deadline }))
+    Ok(Stored::new(&key, &value, revision, deadline))
 }

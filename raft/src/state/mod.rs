@@ -5,8 +5,8 @@
 //!               |                        |
 //!               v                        v
 //!   +--------------------------------------------+
-//!   | stored     key -> value, revision, deadline|     clone: a view in O(1)
-//!   | deadlines  (deadline, key)                 |     content: the same as a stream of bytes
+//!   | stored     keys, values, in order of keys  |     clone: a view in O(1)
+//!   | deadlines  those that expire, by deadline  |     content: the same as a stream of bytes
 //!   | now  applied  slots  epoch  meta           |
 //!   +--------------------------------------------+
 //! ```
@@ -30,17 +30,18 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use imbl::{OrdMap, OrdSet};
-
+use self::meta::Meta;
+use self::tree::{ByDeadline, ByKey, Order, Tree};
 use crate::command::meta::MetaCommand;
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod content;
 pub mod meta;
+mod stored;
+mod tree;
 
-use self::meta::Meta;
+pub use self::stored::Stored;
 
 #[cfg(test)]
 mod tests;
@@ -57,9 +58,9 @@ pub const KEY_OVERHEAD_BYTES: u64 = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// All keys, those past their deadline and not yet removed included.
-    stored: OrdMap<Key, Stored>,
-    /// Who expires when, earliest first.
-    deadlines: OrdSet<(LogTime, Key)>,
+    stored: Tree<ByKey>,
+    /// Those of them that have a deadline, earliest first.
+    deadlines: Tree<ByDeadline>,
     now: LogTime,
     applied: Revision,
     /// Ascending, neither empty nor touching ranges.
@@ -68,17 +69,6 @@ pub struct State {
     /// Empty but in the meta shard.
     meta: Arc<Meta>,
     bytes: u64,
-}
-
-/// What is stored under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// The value.
-    pub value: Value,
-    /// The shard's count of mutations right after the put that wrote it.
-    pub revision: Revision,
-    /// From this time on the key does not exist.
-    pub deadline: Option<LogTime>,
 }
 
 /// The shard does not own the key's slot.
@@ -144,14 +134,14 @@ impl State {
 
     /// Returns what [`State::bytes`] would return after storing `value` under `key`.
     pub fn bytes_with(&self, key: &Key, value: &Value) -> u64 {
-        let before = self.stored.get(key).map_or(0, |stored| counted_bytes(key, &stored.value));
-        self.bytes - before + counted_bytes(key, value)
+        let before = self.stored.get(key.as_bytes()).map_or(0, Stored::counted_bytes);
+        self.bytes - before + counted_bytes(key.as_bytes(), value.as_bytes())
     }
 
     /// Returns the earliest deadline of any stored key. It has passed if expired keys wait for
     /// their removal.
     pub fn next_deadline(&self) -> Option<LogTime> {
-        self.deadlines.get_min().map(|(deadline, _)| *deadline)
+        self.deadlines.first().and_then(Stored::deadline)
     }
 
     /// Whether expired keys wait for their removal.
@@ -160,16 +150,16 @@ impl State {
     }
 
     fn existing(&self, key: &Key) -> Option<&Stored> {
-        self.stored.get(key).filter(|stored| stored.exists_at(self.now))
+        self.stored.get(key.as_bytes()).filter(|stored| stored.exists_at(self.now))
     }
 
     /// Removes up to `count_max` expired keys, in the order of their deadlines, then of the keys.
     fn remove_expired(&mut self, count_max: u32) {
         for _ in 0..count_max {
-            match self.deadlines.get_min() {
-                Some((deadline, key)) if *deadline <= self.now => {
-                    let key = key.clone();
-                    self.remove(&key);
+            match self.deadlines.first() {
+                Some(stored) if !stored.exists_at(self.now) => {
+                    let stored = stored.clone();
+                    self.remove(stored.key());
                 }
                 Some(_) | None => return,
             }
@@ -195,7 +185,7 @@ impl State {
     /// Returns whether `key` exists, or why a command with this condition must not change it.
     fn check(&self, key: &Key, condition: Condition) -> Result<bool, CommandResult> {
         let found = self.get(key).map_err(|NotOwner { epoch }| CommandResult::WrongShard { epoch });
-        let current = found?.map(|stored| stored.revision);
+        let current = found?.map(Stored::revision);
         let holds = match condition {
             Condition::Always => true,
             Condition::Absent => current.is_none(),
@@ -214,15 +204,14 @@ impl State {
     ) -> CommandResult {
         self.applied.0 += 1;
         let deadline = ttl.map(|ttl| LogTime(self.now.0.saturating_add(ttl.0)));
-        let value = copy_value(value);
-        self.store(copy_key(key), Stored { value, revision: self.applied, deadline });
+        self.store(Stored::new(key, value, self.applied, deadline));
         CommandResult::Stored { created, deadline }
     }
 
     fn delete(&mut self, key: &Key, existed: bool) -> CommandResult {
         if existed {
             self.applied.0 += 1;
-            self.remove(key);
+            self.remove(key.as_bytes());
         }
         CommandResult::Deleted { existed }
     }
@@ -243,47 +232,40 @@ impl State {
         CommandResult::Meta { version: self.meta.version(), changed }
     }
 
-    /// Stores under `key`, over whatever is there.
-    fn store(&mut self, key: Key, stored: Stored) {
-        self.uncount(&key);
-        self.bytes += counted_bytes(&key, &stored.value);
-        if let Some(deadline) = stored.deadline {
-            self.deadlines.insert((deadline, key.clone()));
+    /// Stores it, over whatever is stored under its key.
+    fn store(&mut self, stored: Stored) {
+        if let Some(replaced) = self.stored.insert(stored.clone()) {
+            self.forget(&replaced);
         }
-        self.stored.insert(key, stored);
+        self.bytes += stored.counted_bytes();
+        if stored.deadline().is_some() {
+            self.deadlines.insert(stored);
+        }
     }
 
     /// Removes whatever is stored under `key`.
-    fn remove(&mut self, key: &Key) {
-        self.uncount(key);
-        self.stored.remove(key);
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(removed) = self.stored.remove(key) {
+            self.forget(&removed);
+        }
     }
 
-    /// Takes what is stored under `key` out of the index and the count.
-    fn uncount(&mut self, key: &Key) {
-        let Some(stored) = self.stored.get(key) else { return };
-        self.bytes -= counted_bytes(key, &stored.value);
-        if let Some(deadline) = stored.deadline {
-            let indexed = self.deadlines.remove(&(deadline, key.clone()));
+    /// Takes what is no longer stored out of the index and the count.
+    fn forget(&mut self, gone: &Stored) {
+        self.bytes -= gone.counted_bytes();
+        if gone.deadline().is_some() {
+            let indexed = self.deadlines.remove(&ByDeadline::place(gone));
             assert!(indexed.is_some(), "a deadline was not in the index");
         }
     }
 }
 
 impl Stored {
-    fn exists_at(&self, now: LogTime) -> bool {
-        self.deadline.is_none_or(|deadline| now < deadline)
+    fn counted_bytes(&self) -> u64 {
+        counted_bytes(self.key(), self.value_bytes())
     }
 }
 
-fn counted_bytes(key: &Key, value: &Value) -> u64 {
-    (key.as_bytes().len() + value.as_bytes().len()) as u64 + KEY_OVERHEAD_BYTES
-}
-
-fn copy_key(key: &Key) -> Key {
-    Key::try_from(Bytes::copy_from_slice(key.as_bytes())).expect("a copy of a key is a key")
-}
-
-fn copy_value(value: &Value) -> Value {
-    Value::try_from(Bytes::copy_from_slice(value.as_bytes())).expect("a copy of a value is a value")
+fn counted_bytes(key: &[u8], value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64 + KEY_OVERHEAD_BYTES
 }

@@ -21,8 +21,13 @@ pub fn get_version(input: &mut impl Buf, known: u8) -> Result<(), DecodeError> {
 
 /// Appends a key.
 pub fn put_key(out: &mut BytesMut, key: &Key) {
-    put_length16(out, key.as_bytes().len());
-    out.put_slice(key.as_bytes());
+    put_key_bytes(out, key.as_bytes());
+}
+
+/// Appends the bytes of a key, as [`put_key`] does.
+pub fn put_key_bytes(out: &mut BytesMut, key: &[u8]) {
+    put_length16(out, key.len());
+    out.put_slice(key);
 }
 
 /// Takes a key off the front of `input`.
@@ -36,9 +41,13 @@ pub fn get_key(input: &mut impl Buf) -> Result<Key, DecodeError> {
 
 /// Appends a value.
 pub fn put_value(out: &mut BytesMut, value: &Value) {
-    let len = u32::try_from(value.as_bytes().len()).expect("a value is within its bound");
-    out.put_u32(len);
-    out.put_slice(value.as_bytes());
+    put_value_bytes(out, value.as_bytes());
+}
+
+/// Appends the bytes of a value, as [`put_value`] does.
+pub fn put_value_bytes(out: &mut BytesMut, value: &[u8]) {
+    out.put_u32(u32::try_from(value.len()).expect("a value is within its bound"));
+    out.put_slice(value);
 }
 
 /// Takes a value off the front of `input`.

@@ -3,3 +3,4 @@
 mod content;
 mod properties;
 mod scripts;
+mod tree;

@@ -169,15 +169,14 @@ impl Plain {
 fn check_invariants(state: &State) -> Result<(), TestCaseError> {
     let mut deadlines = vec![];
     let mut bytes = 0;
-    for (key, stored) in &state.stored {
-        bytes += key.as_bytes().len() as u64;
-        bytes += stored.value.as_bytes().len() as u64 + KEY_OVERHEAD_BYTES;
-        deadlines.extend(stored.deadline.map(|deadline| (deadline, key.clone())));
-        prop_assert!(stored.revision <= state.applied());
+    for stored in state.stored.iter() {
+        bytes += (stored.key().len() + stored.value_bytes().len()) as u64 + KEY_OVERHEAD_BYTES;
+        deadlines.extend(stored.deadline().map(|_| stored));
+        prop_assert!(stored.revision() <= state.applied());
     }
-    deadlines.sort();
+    deadlines.sort_by_key(|stored| (stored.deadline(), stored.key()));
     prop_assert_eq!(state.bytes(), bytes);
-    prop_assert!(state.deadlines.iter().eq(&deadlines));
+    prop_assert!(state.deadlines.iter().eq(deadlines));
     Ok(())
 }
 
@@ -221,7 +220,7 @@ proptest! {
                 prop_assert_eq!(found.is_ok(), plain.owns(&key));
                 let Ok(found) = found else { continue };
                 let found = found.map(|stored| {
-                    (stored.value.clone(), stored.revision.0, stored.deadline.map(|at| at.0))
+                    (stored.value(), stored.revision().0, stored.deadline().map(|at| at.0))
                 });
                 prop_assert_eq!(found.as_ref(), plain.keys.get(&key));
             }

@@ -163,10 +163,10 @@ impl Scripted {
             let overdue = if state.has_expired() { " (overdue)" } else { "" };
             write!(out, " next_deadline={deadline}{overdue}").expect("strings take all");
         }
-        for (key, stored) in &state.stored {
+        for stored in state.stored.iter() {
             let expired = if stored.exists_at(state.now()) { "" } else { " (expired)" };
-            write!(out, "\n{}{expired}", show_stored(&format!("{key:?}"), stored))
-                .expect("strings take all");
+            let name = stored.key().escape_ascii().to_string();
+            write!(out, "\n{}{expired}", show_stored(&name, stored)).expect("strings take all");
         }
         out
     }
@@ -223,7 +223,7 @@ fn condition(args: &mut ArgumentConsumer<'_>) -> Result<Condition, Box<dyn Error
 }
 
 fn show_stored(name: &str, stored: &Stored) -> String {
-    format!("{name}={:?} @{}{}", stored.value, stored.revision, show_until(stored.deadline))
+    format!("{name}={:?} @{}{}", stored.value(), stored.revision(), show_until(stored.deadline()))
 }
 
 fn show_until(deadline: Option<LogTime>) -> String {
