@@ -9,12 +9,23 @@ use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
 
-/// What a read promises.
+/// What a read asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// The answer reflects every write that was acknowledged before the read began.
     #[default]
     Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
+}
+
+/// What the answer to a read promises: never less than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// It reflects every write that was acknowledged before the read began.
+    Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
 }
 
 /// What a client asks of one shard.
@@ -67,8 +78,8 @@ pub struct Facts {
 pub struct ReadAnswer {
     /// Where it comes from.
     pub facts: Facts,
-    /// What it really promises: never less than was asked for.
-    pub consistency: Consistency,
+    /// What it promises.
+    pub guarantee: Guarantee,
     /// The key's value, if there is such a key.
     pub found: Option<Found>,
 }

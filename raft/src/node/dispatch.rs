@@ -65,7 +65,9 @@ impl Inner {
         match kind {
             Kind::Append => self.append(group, body).await,
             Kind::Vote | Kind::PreVote | Kind::TransferLeader => {
-                network::answer(self.replica(group)?.raft(), kind, body).await
+                let shard = self.replica(group)?;
+                shard.check_guard()?;
+                network::answer(shard.raft(), kind, body).await
             }
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotFinish => {
                 self.replica(group)?.receive(kind, body).await

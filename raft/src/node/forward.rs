@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   request   version u8 = 1 | hop u8 = 1 | deadline left ms u32 | operation
-//!   operation 1 read   consistency u8 | key
+//!   operation 1 read   consistency u8 | key     0 linearizable, 1 lease
 //!             2 write  command
 //!
 //!   verdict   version u8 = 1 | 0 not here
-//!                            | 1 read answer   facts | consistency u8 | 0, or 1 found
+//!                            | 1 read answer   facts | guarantee u8 | 0, or 1 found
 //!                            | 2 write answer  facts | result
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
@@ -23,8 +23,8 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::api::{
-    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, RequestError,
-    WriteAnswer, WriteResult,
+    Answer, Bound, Consistency, Doubt, Facts, Found, Guarantee, Operation, ReadAnswer, Refusal,
+    RequestError, WriteAnswer, WriteResult,
 };
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
@@ -39,6 +39,7 @@ const HOP: u8 = 1;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 const LINEARIZABLE: u8 = 0;
+const LEASE: u8 = 1;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -107,7 +108,7 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
         Verdict::Answered(Answer::Read(answer)) => {
             out.put_u8(READ_ANSWER);
             put_facts(&mut out, &answer.facts);
-            put_consistency(&mut out, answer.consistency);
+            put_guarantee(&mut out, answer.guarantee);
             out.put_u8(answer.found.is_some().into());
             if let Some(found) = &answer.found {
                 put_value(&mut out, &found.value);
@@ -162,13 +163,30 @@ fn end(input: &Bytes) -> Result<(), DecodeError> {
 fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
     match consistency {
         Consistency::Linearizable => out.put_u8(LINEARIZABLE),
+        Consistency::Lease => out.put_u8(LEASE),
     }
 }
 
 fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
     match input.try_get_u8()? {
         LINEARIZABLE => Ok(Consistency::Linearizable),
+        LEASE => Ok(Consistency::Lease),
         tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
+    }
+}
+
+fn put_guarantee(out: &mut BytesMut, guarantee: Guarantee) {
+    match guarantee {
+        Guarantee::Linearizable => out.put_u8(LINEARIZABLE),
+        Guarantee::Lease => out.put_u8(LEASE),
+    }
+}
+
+fn get_guarantee(input: &mut Bytes) -> Result<Guarantee, DecodeError> {
+    match input.try_get_u8()? {
+        LINEARIZABLE => Ok(Guarantee::Linearizable),
+        LEASE => Ok(Guarantee::Lease),
+        tag => Err(DecodeError::UnknownTag { what: "guarantee", tag }),
     }
 }
 
@@ -204,7 +222,7 @@ fn node(number: u64) -> Result<NodeId, DecodeError> {
 
 fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
     let facts = get_facts(input)?;
-    let consistency = get_consistency(input)?;
+    let guarantee = get_guarantee(input)?;
     let found = if get_bool(input)? {
         Some(Found {
             value: get_value(input)?,
@@ -214,7 +232,7 @@ fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
     } else {
         None
     };
-    Ok(ReadAnswer { facts, consistency, found })
+    Ok(ReadAnswer { facts, guarantee, found })
 }
 
 fn put_result(out: &mut BytesMut, result: &WriteResult) {
@@ -436,8 +454,8 @@ mod tests {
             Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
         }));
         all.extend(founds.map(|found| {
-            let consistency = Consistency::Linearizable;
-            Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), consistency, found }))
+            let guarantee = Guarantee::Lease;
+            Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), guarantee, found }))
         }));
         all
     }

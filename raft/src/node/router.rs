@@ -19,7 +19,7 @@ use super::api::{
     WriteAnswer, WriteResult,
 };
 use super::forward::{self, Verdict};
-use super::{Inner, SHARD};
+use super::{Inner, SHARD, read};
 use crate::command::{Command, CommandResult, codec};
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
@@ -124,7 +124,8 @@ impl Inner {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<ReadAnswer, Miss> {
-        let lookup = shard.read(key, deadline).await.map_err(|failure| match failure {
+        let read = read::look_up(shard, key, consistency, deadline).await;
+        let (lookup, guarantee) = read.map_err(|failure| match failure {
             ReadFailure::NotLeader | ReadFailure::Deadline => Miss::Retry,
             ReadFailure::NotOwner(_) => Refusal::Founding { shard: shard.group().shard }.into(),
             ReadFailure::Overloaded => overloaded(Bound::Reads),
@@ -138,7 +139,7 @@ impl Inner {
         };
         let found =
             lookup.found.map(|(value, revision, expires_in)| Found { value, revision, expires_in });
-        Ok(ReadAnswer { facts, consistency, found })
+        Ok(ReadAnswer { facts, guarantee, found })
     }
 
     async fn write(

@@ -73,6 +73,14 @@ impl Network {
         Self { transport, group, from, condemn }
     }
 
+    /// Returns how long `node` supports a leader, if it is this one (`own`) or has said so.
+    pub fn lease_of(&self, node: NodeId, own: Duration) -> Option<Duration> {
+        if node == self.from.node() {
+            return Some(own);
+        }
+        Some(self.transport.peer(node)?.announced()?.lease)
+    }
+
     /// Returns the way to the replica `to`.
     pub fn route(&self, to: ReplicaId) -> Route {
         Route { network: self.clone(), to, answered: Arc::default() }

@@ -16,7 +16,7 @@ fn facts() -> Facts {
 }
 
 fn read_answer(found: Option<Found>) -> ReadAnswer {
-    ReadAnswer { facts: facts(), consistency: Consistency::Linearizable, found }
+    ReadAnswer { facts: facts(), guarantee: Guarantee::Linearizable, found }
 }
 
 fn found(expires_in: Option<TtlMs>) -> Option<Found> {

@@ -126,13 +126,14 @@ fn consistency(text: Option<&str>) -> Result<Consistency, Box<Problem>> {
     };
     match text {
         None | Some("linearizable") => Ok(Consistency::Linearizable),
-        Some(later @ ("lease" | "stale")) => Err(refuse(
+        Some("lease") => Ok(Consistency::Lease),
+        Some(later @ "stale") => Err(refuse(
             "consistency-not-available",
             format!("consistency={later} is not available yet: it comes with a later version"),
         )),
         Some(other) => Err(refuse(
             "bad-consistency",
-            format!("there is no consistency {other:?}; there is linearizable"),
+            format!("there is no consistency {other:?}; there are linearizable and lease"),
         )),
     }
 }

@@ -115,7 +115,7 @@ fn parameters_are_known_and_said_once() {
 #[test]
 fn consistency_is_what_was_asked_for_or_an_error() {
     assert!(parse(&["GET /v1/kv/a?consistency=linearizable"]).is_ok());
-    for later in ["lease", "stale"] {
+    for later in ["stale"] {
         let target = format!("GET /v1/kv/a?consistency={later}");
         let problem = refused_with(&[&target], 400, "consistency-not-available");
         assert!(problem.detail.contains("later version"));
