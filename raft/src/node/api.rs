@@ -1,6 +1,8 @@
 //! What a node is asked and what it answers, in the words of the domain. `src/` turns HTTP into
 //! these and back.
 
+use std::time::Duration;
+
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
@@ -17,6 +19,11 @@ pub enum Consistency {
     Linearizable,
     /// The same, as long as the clocks of two nodes run at nearly the same rate.
     Lease,
+    /// The answer may miss the latest writes, and says how old it is at most.
+    Stale {
+        /// It must not be older than this.
+        max_staleness: Option<Duration>,
+    },
 }
 
 /// What the answer to a read promises: never less than was asked for.
@@ -26,6 +33,11 @@ pub enum Guarantee {
     Linearizable,
     /// The same, as long as the clocks of two nodes run at nearly the same rate.
     Lease,
+    /// It reflects every write that was acknowledged at least so long before the answer.
+    Stale {
+        /// At least 1 ms, in whole milliseconds.
+        staleness: Duration,
+    },
 }
 
 /// What a client asks of one shard.
@@ -161,6 +173,16 @@ pub enum Refusal {
         /// How long the request waited.
         waited_ms: u64,
     },
+    /// The state here is older than the read allows, and no leader made it fresher in time.
+    #[error("{}", too_stale(*.shard, *.node, *.staleness_ms))]
+    TooStale {
+        /// Which shard.
+        shard: ShardId,
+        /// Where.
+        node: NodeId,
+        /// How old its state is at most, if that is known: not before a first confirmation.
+        staleness_ms: Option<u64>,
+    },
     /// Too much is in flight.
     #[error("{bound}; it was not queued")]
     Overloaded {
@@ -203,6 +225,13 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+}
+
+fn too_stale(shard: ShardId, node: NodeId, staleness_ms: Option<u64>) -> String {
+    match staleness_ms {
+        Some(ms) => format!("the state of shard {shard} on {node} may be {ms} ms old"),
+        None => format!("no leader has confirmed the state of shard {shard} on {node} yet"),
+    }
 }
 
 /// A bound on what is in flight in one shard.

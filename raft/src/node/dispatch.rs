@@ -75,6 +75,7 @@ impl Inner {
             Kind::SnapshotManifest | Kind::SnapshotPull => {
                 self.replica(group)?.serve_fetch(kind, body).await
             }
+            Kind::ReadIndex => self.replica(group)?.read_index(body).await,
             Kind::Forward => self.forwarded(body).await,
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),

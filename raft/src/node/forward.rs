@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   request   version u8 = 1 | hop u8 = 1 | deadline left ms u32 | operation
-//!   operation 1 read   consistency u8 | key     0 linearizable, 1 lease
+//!   operation 1 read   consistency | key     0 linearizable, 1 lease, 2 stale and option max ms
 //!             2 write  command
 //!
 //!   verdict   version u8 = 1 | 0 not here
-//!                            | 1 read answer   facts | guarantee u8 | 0, or 1 found
+//!                            | 1 read answer   facts | guarantee | 0, or 1 found
+//!                                             0 linearizable, 1 lease, 2 stale and ms u64
 //!                            | 2 write answer  facts | result
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
@@ -40,6 +41,7 @@ const READ: u8 = 1;
 const WRITE: u8 = 2;
 const LINEARIZABLE: u8 = 0;
 const LEASE: u8 = 1;
+const STALE: u8 = 2;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -164,6 +166,10 @@ fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
     match consistency {
         Consistency::Linearizable => out.put_u8(LINEARIZABLE),
         Consistency::Lease => out.put_u8(LEASE),
+        Consistency::Stale { max_staleness } => {
+            out.put_u8(STALE);
+            put_option(out, max_staleness.map(millis));
+        }
     }
 }
 
@@ -171,6 +177,10 @@ fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
     match input.try_get_u8()? {
         LINEARIZABLE => Ok(Consistency::Linearizable),
         LEASE => Ok(Consistency::Lease),
+        STALE => {
+            let max_staleness = get_option(input)?.map(Duration::from_millis);
+            Ok(Consistency::Stale { max_staleness })
+        }
         tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
     }
 }
@@ -179,6 +189,10 @@ fn put_guarantee(out: &mut BytesMut, guarantee: Guarantee) {
     match guarantee {
         Guarantee::Linearizable => out.put_u8(LINEARIZABLE),
         Guarantee::Lease => out.put_u8(LEASE),
+        Guarantee::Stale { staleness } => {
+            out.put_u8(STALE);
+            out.put_u64(millis(staleness));
+        }
     }
 }
 
@@ -186,8 +200,13 @@ fn get_guarantee(input: &mut Bytes) -> Result<Guarantee, DecodeError> {
     match input.try_get_u8()? {
         LINEARIZABLE => Ok(Guarantee::Linearizable),
         LEASE => Ok(Guarantee::Lease),
+        STALE => Ok(Guarantee::Stale { staleness: Duration::from_millis(input.try_get_u64()?) }),
         tag => Err(DecodeError::UnknownTag { what: "guarantee", tag }),
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn put_facts(out: &mut BytesMut, facts: &Facts) {
@@ -304,6 +323,11 @@ fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
             out.put_u32(shard.0);
             put_text(out, why);
         }
+        Refusal::TooStale { shard, node, staleness_ms } => {
+            put_tagged_node(out, 10, *node);
+            out.put_u32(shard.0);
+            put_option(out, *staleness_ms);
+        }
     }
 }
 
@@ -334,6 +358,11 @@ fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
             let node = NodeId(input.try_get_u32()?);
             let shard = ShardId(input.try_get_u32()?);
             Refusal::Halted { shard, node, why: get_text(input)? }
+        }
+        10 => {
+            let node = NodeId(input.try_get_u32()?);
+            let shard = ShardId(input.try_get_u32()?);
+            Refusal::TooStale { shard, node, staleness_ms: get_option(input)? }
         }
         tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
     })
@@ -426,6 +455,8 @@ mod tests {
             Refusal::MemoryFull { shard, bound_bytes: 1 << 40 },
             Refusal::Stopping { node },
             Refusal::Halted { shard, node, why: "a reason".into() },
+            Refusal::TooStale { shard, node, staleness_ms: None },
+            Refusal::TooStale { shard, node, staleness_ms: Some(9) },
         ];
         let doubts = [
             Doubt::Deadline { shard, waited_ms: 8 },
@@ -453,10 +484,14 @@ mod tests {
         all.extend(results.map(|result| {
             Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
         }));
-        all.extend(founds.map(|found| {
-            let guarantee = Guarantee::Lease;
-            Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), guarantee, found }))
-        }));
+        let staleness = Duration::from_millis(3);
+        let guarantees =
+            [Guarantee::Linearizable, Guarantee::Lease, Guarantee::Stale { staleness }];
+        for guarantee in guarantees {
+            all.extend(founds.clone().map(|found| {
+                Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), guarantee, found }))
+            }));
+        }
         all
     }
 
@@ -468,6 +503,23 @@ mod tests {
             for len in 0..bytes.len() {
                 assert!(decode_verdict(bytes.slice(..len)).is_err(), "{verdict:?} cut at {len}");
             }
+        }
+    }
+
+    #[test]
+    fn every_consistency_survives_the_wire() {
+        let key = crate::words::Key::try_from(Bytes::from_static(b"k")).expect("short");
+        let max_staleness = Some(Duration::from_millis(500));
+        for consistency in [
+            Consistency::Linearizable,
+            Consistency::Lease,
+            Consistency::Stale { max_staleness: None },
+            Consistency::Stale { max_staleness },
+        ] {
+            let operation = Operation::Read { key: key.clone(), consistency };
+            let bytes = encode_request(&operation, Duration::from_millis(1));
+            let decoded = decode_request(bytes).expect("it was encoded");
+            assert_eq!(decoded, (operation, Duration::from_millis(1)));
         }
     }
 

@@ -68,6 +68,9 @@ impl Inner {
             let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(self.no_replica()))?;
             let leader = shard.leadership().leader;
             let attempt = match leader {
+                _ if read::takes_any_replica(&operation) => {
+                    self.here(&shard, &operation, deadline).await
+                }
                 Some(leader) if leader == shard.me() => {
                     self.here(&shard, &operation, deadline).await
                 }
@@ -129,6 +132,7 @@ impl Inner {
             ReadFailure::NotLeader | ReadFailure::Deadline => Miss::Retry,
             ReadFailure::NotOwner(_) => Refusal::Founding { shard: shard.group().shard }.into(),
             ReadFailure::Overloaded => overloaded(Bound::Reads),
+            ReadFailure::TooStale(staleness) => self.too_stale(shard, staleness).into(),
             ReadFailure::Halted => self.halted(shard).into(),
         })?;
         let facts = Facts {
@@ -228,7 +232,7 @@ impl Inner {
             }
         };
         match forward::decode_verdict(answer) {
-            Ok(Verdict::Answered(answer)) => Ok(answer),
+            Ok(Verdict::Answered(answer)) => read::arrived(answer, operation, started.elapsed()),
             Ok(Verdict::NotHere) => Err(Miss::Retry),
             Ok(Verdict::Failed(error)) => Err(Miss::Failed(error)),
             Err(error) => {

@@ -1,5 +1,7 @@
 //! The two things that a client asks of a shard: change a key, look a key up.
 
+use std::time::Duration;
+
 use openraft::errors::ForwardReason;
 use tokio::time::Instant;
 
@@ -41,6 +43,9 @@ pub enum ReadFailure {
     Deadline,
     /// The key's slot is not the shard's. Epoch 0: the shard owns no slots yet.
     NotOwner(Epoch),
+    /// The state here is older than is allowed, and could not get fresher in time: so old at most,
+    /// or of unknown age.
+    TooStale(Option<Duration>),
     /// The replica stopped.
     Halted,
 }
@@ -119,7 +124,7 @@ impl Shard {
     }
 
     /// Looks a key up in the state as it is. What is shown of a time to live is at least 1 ms.
-    fn look_up(&self, key: &Key) -> Result<Lookup, ReadFailure> {
+    pub(super) fn look_up(&self, key: &Key) -> Result<Lookup, ReadFailure> {
         let content = self.content();
         let state = &content.state;
         let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;

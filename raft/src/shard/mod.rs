@@ -48,6 +48,7 @@ pub mod rpc;
 pub mod snapshot_data;
 pub mod snapshots;
 pub mod space;
+pub mod stale;
 pub mod ticks;
 pub mod time;
 pub mod types;
@@ -67,6 +68,7 @@ use self::read::Reads;
 use self::receive::Receiving;
 use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
+use self::stale::Freshness;
 use self::time::ShardTime;
 use self::types::Types;
 use crate::runtime::{self, Task};
@@ -129,6 +131,8 @@ struct Inner {
     proposer: Proposer,
     reads: Reads,
     leases: Asking<bool>,
+    freshness: Freshness,
+    network: Network,
     guard: Guard,
     time: Arc<ShardTime>,
     receiving: Receiving,
@@ -184,7 +188,7 @@ impl Shard {
         let (leases, lease_asked) = gather();
         let lease = Lease {
             raft: raft.clone(),
-            network,
+            network: network.clone(),
             own: timers.election_max,
             wakefulness: Wakefulness::new(time.clock()),
         };
@@ -200,6 +204,8 @@ impl Shard {
                 proposer,
                 reads,
                 leases,
+                freshness: Freshness::new(time.clock()),
+                network,
                 guard,
                 time,
                 receiving: Receiving::default(),
@@ -212,6 +218,7 @@ impl Shard {
         shard.own(runtime::spawn(propose_loop.run()));
         shard.own(runtime::spawn(read_loop.run()));
         shard.own(runtime::spawn(lease.run(lease_asked)));
+        shard.own(runtime::spawn(stale::run(shard.clone())));
         shard.own(runtime::spawn(guard.lift(shard.raft().clone())));
         shard.own(runtime::spawn(ticks::run(shard.clone())));
         shard.own(runtime::spawn(counts::leader_changes(shard.clone())));

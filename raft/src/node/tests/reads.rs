@@ -1,9 +1,13 @@
 //! The kinds of reads: what each promises, while links are cut, nodes restart and machines sleep.
 
+use std::sync::MutexGuard;
+
+use rand::{RngExt, SeedableRng};
+
 use super::*;
-use crate::clock::SimClock;
 use crate::node::api::{Consistency, Found, Guarantee};
 use crate::shard::guard::tests::set_guards;
+use crate::words::Revision;
 
 /// Long enough to see what happens inside of it.
 const LEASE: Duration = Duration::from_secs(6);
@@ -246,4 +250,162 @@ fn founding_waits_for_no_guard() {
         );
         c.restart().await;
     });
+}
+
+fn stale(max_ms: Option<u64>) -> Consistency {
+    Consistency::Stale { max_staleness: max_ms.map(Duration::from_millis) }
+}
+
+/// Returns the age that a stale answer admits.
+fn age(guarantee: &Guarantee) -> Duration {
+    match guarantee {
+        Guarantee::Stale { staleness } => *staleness,
+        Guarantee::Linearizable | Guarantee::Lease => panic!("{guarantee:?} was not asked for"),
+    }
+}
+
+#[test]
+fn nothing_stale_is_answered_before_a_first_confirmation() {
+    with_cluster([LEASE; 3], |[a, mut b, c], fabric| async move {
+        let read = b.read(stale(None), PATIENCE).await.expect("the leader is in touch");
+        assert_eq!(read.0, "old");
+        assert!(age(&read.1) < Duration::from_millis(100), "{read:?}");
+        cut(&fabric, &b, &a);
+        cut(&fabric, &b, &c);
+        let read = b.read(stale(None), PATIENCE).await.expect("it knows how old it is");
+        assert_eq!(read.0, "old");
+        b.restart().await;
+        cut(&fabric, &b, &a);
+        let error = b.read(stale(None), PATIENCE).await.expect_err("it knows nothing yet");
+        let RequestError::NotApplied(api::Refusal::TooStale { staleness_ms, .. }) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(staleness_ms, None);
+        fabric.heal_all();
+        sleep(Duration::from_secs(5)).await;
+        b.read(stale(None), PATIENCE).await.expect("the leader is in touch again");
+    });
+}
+
+#[test]
+fn a_stale_read_that_may_not_be_too_old_is_refused_when_it_is() {
+    with_cluster([LEASE; 3], |[a, b, c], fabric| async move {
+        b.read(stale(Some(100)), PATIENCE).await.expect("the leader is in touch");
+        // A long silence later it gets fresh first.
+        sleep(Duration::from_secs(60)).await;
+        let read = b.read(stale(Some(100)), PATIENCE).await.expect("the leader is in touch");
+        assert!(age(&read.1) <= Duration::from_millis(100), "{read:?}");
+        b.clock.sleep(60_000);
+        let read = b.read(stale(None), PATIENCE).await.expect("there is no bound");
+        assert!(Duration::from_secs(60) <= age(&read.1), "a sleep counts: {read:?}");
+        cut(&fabric, &b, &a);
+        cut(&fabric, &b, &c);
+        sleep(Duration::from_secs(1)).await;
+        let error = b.read(stale(Some(500)), PATIENCE).await.expect_err("it cannot get fresh");
+        assert!(
+            matches!(error, RequestError::NotApplied(api::Refusal::TooStale { .. })),
+            "{error}"
+        );
+        b.read(stale(Some(180_000)), PATIENCE).await.expect("it is not that old");
+    });
+}
+
+#[test]
+fn a_leader_that_was_cut_off_admits_its_age() {
+    with_cluster([Duration::from_millis(600); 3], |[a, b, c], fabric| async move {
+        let read = a.read(stale(Some(200)), PATIENCE).await.expect("a majority confirms it");
+        assert_eq!(read.0, "old");
+        cut(&fabric, &a, &b);
+        cut(&fabric, &a, &c);
+        let began = Instant::now();
+        let deadline = began + PATIENCE;
+        while !(b.shard().leads() || c.shard().leads()) {
+            assert!(Instant::now() < deadline, "nobody is elected any more");
+            sleep(Duration::from_millis(10)).await;
+        }
+        b.put("new", PATIENCE).await.expect("two of three are in touch");
+        let acknowledged = Instant::now();
+        sleep(Duration::from_millis(1)).await;
+        a.read(stale(Some(200)), PATIENCE).await.expect_err("it is older than that");
+        let read = a.read(stale(None), PATIENCE).await.expect("there is no bound");
+        assert!(read.0 == "new" || acknowledged.elapsed() < age(&read.1), "{read:?}");
+    });
+}
+
+/// When each write was acknowledged, and the count of mutations right after it.
+#[derive(Default)]
+struct Acknowledged(Mutex<Vec<(Instant, Revision)>>);
+
+impl Acknowledged {
+    fn all(&self) -> MutexGuard<'_, Vec<(Instant, Revision)>> {
+        self.0.lock().expect("no panic")
+    }
+
+    /// Returns what a state must reflect that misses nothing acknowledged before `instant`.
+    fn before(&self, instant: Instant) -> Revision {
+        let all = self.all();
+        let before = all.iter().filter(|(at, _)| *at < instant).map(|(_, revision)| *revision);
+        before.max().unwrap_or_default()
+    }
+}
+
+/// The bound holds against the history: a write acknowledged at `t` shows in every answer given at
+/// `a` with staleness `s` where `t < a - s`.
+#[test]
+fn the_admitted_age_is_never_exceeded() {
+    for seed in 1..=4 {
+        with_cluster([Duration::from_millis(600); 3], |machines, fabric| async move {
+            let latency =
+                Duration::from_millis([1, 5, 30][usize::try_from(seed).expect("small") % 3]);
+            fabric.set_latency(Duration::ZERO, latency);
+            let acknowledged = Acknowledged::default();
+            let end = Instant::now() + Duration::from_secs(15);
+            let writer = async {
+                let mut next = 1;
+                while Instant::now() < end {
+                    let through = &machines[next % 3];
+                    let put = through.put(&next.to_string(), Duration::from_secs(3)).await;
+                    if let Ok(written) = put {
+                        acknowledged.all().push((Instant::now(), written.facts.applied));
+                    }
+                    next += 1;
+                    sleep(Duration::from_millis(7)).await;
+                }
+            };
+            let faults = async {
+                let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+                while Instant::now() < end {
+                    let one = random.random_range(0..3_usize);
+                    cut(&fabric, &machines[one], &machines[(one + 1) % 3]);
+                    if random.random_bool(0.5) {
+                        cut(&fabric, &machines[one], &machines[(one + 2) % 3]);
+                    }
+                    sleep(Duration::from_millis(random.random_range(100..2_000))).await;
+                    fabric.heal_all();
+                    sleep(Duration::from_millis(random.random_range(100..1_500))).await;
+                }
+            };
+            let readers = machines.iter().map(|machine| async {
+                let mut answers = 0;
+                while Instant::now() < end {
+                    let max_ms = [None, Some(100), Some(800)][answers % 3];
+                    let deadline = Instant::now() + Duration::from_millis(300);
+                    if let Ok(read) = machine.node().get(key(), stale(max_ms), deadline).await {
+                        let age = age(&read.guarantee);
+                        let due = acknowledged.before(Instant::now() - age);
+                        assert!(due <= read.facts.applied, "seed {seed}: {due} is due in {read:?}");
+                        assert!(max_ms.is_none_or(|ms| age.as_millis() <= ms.into()));
+                        answers += 1;
+                    }
+                    sleep(Duration::from_millis(3)).await;
+                }
+                answers
+            });
+            let readers = futures_util::future::join_all(readers);
+            let ((), (), answers) = tokio::join!(writer, faults, readers);
+            let written = acknowledged.all().len();
+            assert!(30 < written, "seed {seed}: {written} writes");
+            assert!(answers.iter().all(|count| 50 < *count), "seed {seed}: {answers:?}");
+        });
+    }
 }

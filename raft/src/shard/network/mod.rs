@@ -34,7 +34,7 @@ use crate::transport::Transport;
 use crate::transport::frame::Kind;
 use crate::transport::link::{NoAnswer, NotSent, Waiting};
 use crate::transport::wire::Malformed;
-use crate::words::{GroupId, NodeId, ReplicaId};
+use crate::words::{GroupId, LogPosition, NodeId, ReplicaId};
 
 mod answer;
 mod snapshot;
@@ -153,6 +153,14 @@ impl Route {
             Err(StreamAppendError::Conflict(_) | StreamAppendError::HigherVote(_)) => {}
         }
         Ok(answer)
+    }
+
+    /// Asks the other replica, a leader, to confirm itself and to say up to where it has applied its
+    /// log. `None`: it does not, or not in time.
+    pub async fn read_index(&self, patience: Duration) -> Option<LogPosition> {
+        let sent = self.send(Kind::ReadIndex, encode_request(self.to, &())).ok()?;
+        let answer = tokio::time::timeout(patience, sent).await.ok()?.ok()?;
+        decode_answer(answer).ok()
     }
 
     /// Queues a request.

@@ -28,13 +28,14 @@ const TERM: HeaderName = HeaderName::from_static(header::TERM);
 const APPLIED: HeaderName = HeaderName::from_static(header::APPLIED);
 const LOG_TIME: HeaderName = HeaderName::from_static(header::LOG_TIME);
 const CONSISTENCY: HeaderName = HeaderName::from_static(header::CONSISTENCY);
+const STALENESS_MS: HeaderName = HeaderName::from_static(header::STALENESS_MS);
 const MAP_EPOCH: HeaderName = HeaderName::from_static(header::MAP_EPOCH);
 const REVISION: HeaderName = HeaderName::from_static(header::REVISION);
 const EXPIRES_IN: HeaderName = HeaderName::from_static(header::EXPIRES_IN);
 const EXISTED: HeaderName = HeaderName::from_static(header::EXISTED);
 
 /// More than any answer has, so that the map is allocated once.
-const HEADERS_MAX: usize = 18;
+const HEADERS_MAX: usize = 19;
 
 /// Renders the answer to a read. `known` is the version that the client has.
 pub(super) fn read(answer: ReadAnswer, known: Option<Tag>) -> Response {
@@ -141,6 +142,11 @@ fn facts_into(headers: &mut HeaderMap, facts: &Facts, guarantee: Guarantee) {
     let promised = match guarantee {
         Guarantee::Linearizable => "linearizable",
         Guarantee::Lease => "lease",
+        Guarantee::Stale { staleness } => {
+            let ms = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(STALENESS_MS, ms.into());
+            "stale"
+        }
     };
     headers.insert(CONSISTENCY, HeaderValue::from_static(promised));
 }
