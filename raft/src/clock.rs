@@ -49,18 +49,27 @@ fn read(clock: rustix::time::ClockId) -> Duration {
 /// Clocks that follow tokio's, so that a test that pauses time pauses them too.
 ///
 /// The wall clock is off by `skew_ms` and may run at another rate, as those of real machines do.
+/// [`SimClock::sleep`] lets the machine seem to have been suspended.
 #[derive(Debug)]
 pub struct SimClock {
     origin: tokio::time::Instant,
     origin_wall_ms: u64,
     /// Milliseconds that the wall clock is ahead.
     pub skew_ms: std::sync::atomic::AtomicI64,
+    slept_ms: std::sync::atomic::AtomicU64,
 }
 
 impl SimClock {
     /// Returns clocks that start now, at this wall time. Call it inside the runtime.
     pub fn new(origin_wall_ms: u64) -> Self {
-        Self { origin: tokio::time::Instant::now(), origin_wall_ms, skew_ms: 0.into() }
+        let origin = tokio::time::Instant::now();
+        Self { origin, origin_wall_ms, skew_ms: 0.into(), slept_ms: 0.into() }
+    }
+
+    /// Lets the machine find that it was suspended for so long: timers have stood still, the
+    /// boottime has not.
+    pub fn sleep(&self, ms: u64) {
+        self.slept_ms.fetch_add(ms, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
@@ -72,7 +81,8 @@ impl Clock for SimClock {
     }
 
     fn boottime(&self) -> Duration {
-        self.origin.elapsed()
+        let slept_ms = self.slept_ms.load(std::sync::atomic::Ordering::Relaxed);
+        self.origin.elapsed() + Duration::from_millis(slept_ms)
     }
 
     fn monotonic(&self) -> Duration {

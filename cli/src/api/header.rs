@@ -14,6 +14,8 @@ pub const APPLIED: &str = "steadfast-applied";
 pub const LOG_TIME: &str = "steadfast-log-time";
 /// What the answer really promises.
 pub const CONSISTENCY: &str = "steadfast-consistency";
+/// How old a stale answer is at most, in milliseconds.
+pub const STALENESS_MS: &str = "steadfast-staleness-ms";
 /// The version of the slot map.
 pub const MAP_EPOCH: &str = "steadfast-map-epoch";
 /// The key's revision, as a decimal number.

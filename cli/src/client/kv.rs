@@ -48,8 +48,25 @@ pub struct Facts {
     pub log_time_ms: u64,
     /// What the answer promises.
     pub consistency: String,
+    /// How old the answer is at most, in milliseconds, if it is a stale one.
+    pub staleness_ms: Option<u64>,
     /// The version of the slot map.
     pub map_epoch: u64,
+}
+
+/// What a read asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// The answer reflects every write that was acknowledged before the read began.
+    #[default]
+    Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
+    /// The answer may miss the latest writes, and says how old it is at most.
+    Stale {
+        /// It must not be older than this.
+        max_staleness_ms: Option<u64>,
+    },
 }
 
 /// What must hold for a key before it is changed.
@@ -91,11 +108,17 @@ pub struct Deleted {
 }
 
 impl Client {
-    /// Reads `key`. `consistency` as in the contract; `None` means linearizable.
-    pub async fn get(&self, key: &[u8], consistency: Option<&str>) -> Result<Read, ClientError> {
+    /// Reads `key`.
+    pub async fn get(&self, key: &[u8], level: Level) -> Result<Read, ClientError> {
         let mut target = key::target(key);
-        if let Some(consistency) = consistency {
-            push_parameter(&mut target, "consistency", consistency);
+        let name = match level {
+            Level::Linearizable => "linearizable",
+            Level::Lease => "lease",
+            Level::Stale { .. } => "stale",
+        };
+        push_parameter(&mut target, "consistency", name);
+        if let Level::Stale { max_staleness_ms: Some(ms) } = level {
+            push_parameter(&mut target, "max_staleness", &format_ms(ms));
         }
         match self.send(Call::new(Method::GET, target)).await {
             Ok(answer) => {
@@ -187,6 +210,7 @@ impl Facts {
             applied: number(headers, header::APPLIED).unwrap_or_default(),
             log_time_ms: number(headers, header::LOG_TIME).unwrap_or_default(),
             consistency: text(headers, header::CONSISTENCY).unwrap_or_default(),
+            staleness_ms: number(headers, header::STALENESS_MS),
             map_epoch: number(headers, header::MAP_EPOCH).unwrap_or_default(),
         }
     }

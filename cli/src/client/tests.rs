@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::kv::Condition;
+use super::kv::{Condition, Level};
+
 use super::*;
 use crate::api::problem::Outcome;
 use crate::exit::Exit;
@@ -87,7 +88,7 @@ async fn a_write_that_was_sent_is_never_sent_again() {
     assert_eq!((error.outcome(), error.exit()), (Outcome::Unknown, Exit::OutcomeUnknown));
     assert_eq!(silent.requests.load(Ordering::Relaxed), 1);
     assert_eq!(other.requests.load(Ordering::Relaxed), 0);
-    let error = client.get(b"k", None).await.expect_err("no answer");
+    let error = client.get(b"k", Level::Linearizable).await.expect_err("no answer");
     assert_eq!((error.outcome(), error.exit()), (Outcome::NotApplied, Exit::Unavailable));
 }
 
@@ -115,7 +116,8 @@ async fn problems_keep_their_outcome() {
 #[tokio::test]
 async fn a_missing_key_is_an_answer() {
     let missing = node(problem("404 Not Found", "key-not-found", "not_applied")).await;
-    let read = client(&[&missing.endpoint]).get(b"k", None).await.expect("an answer");
+    let read =
+        client(&[&missing.endpoint]).get(b"k", Level::Linearizable).await.expect("an answer");
     assert_eq!(read.found, None);
 }
 
@@ -125,9 +127,12 @@ async fn other_servers_are_not_believed() {
     let client = client(&[&other.endpoint]);
     let error = put(&client).await;
     assert_eq!(error.expect_err("no revision").exit(), Exit::OutcomeUnknown);
-    assert_eq!(client.get(b"k", None).await.expect_err("no revision").exit(), Exit::Unexpected);
+    assert_eq!(
+        client.get(b"k", Level::Linearizable).await.expect_err("no revision").exit(),
+        Exit::Unexpected
+    );
     let moved = node("HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n").await;
-    let error = self::client(&[&moved.endpoint]).get(b"k", None).await;
+    let error = self::client(&[&moved.endpoint]).get(b"k", Level::Linearizable).await;
     assert_eq!(error.expect_err("no problem").exit(), Exit::Unexpected);
 }
 

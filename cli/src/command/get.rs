@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 use super::{CommandError, key_bytes};
+use crate::api::duration::parse_ms;
 use crate::client::Client;
+use crate::client::kv::Level;
 use crate::output::Output;
 
 /// What `--help` says first.
@@ -14,6 +16,7 @@ Examples:
   steadfast get greeting                 the value, byte for byte
   steadfast get cart/42 > cart.json
   steadfast get cart/42 --meta           its version, and where the answer comes from
+  steadfast get cart/42 --consistency stale --max-staleness 500ms
   steadfast get cart/42 -o json
 
 Exits with 3 if there is no such key.";
@@ -28,6 +31,10 @@ pub struct Get {
     #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
     consistency: Consistency,
 
+    /// How old a stale answer may be, such as 500ms
+    #[arg(long, value_name = "DURATION", value_parser = staleness_ms)]
+    max_staleness: Option<u64>,
+
     /// Print the key's version and where the answer comes from, not the value
     #[arg(long)]
     meta: bool,
@@ -38,14 +45,37 @@ pub struct Get {
 enum Consistency {
     /// It reflects every write that was acknowledged before the read began
     Linearizable,
+    /// The same, on the strength of the leader's lease: as long as clocks run alike
+    Lease,
+    /// It may miss the latest writes; --meta says how old it is at most
+    Stale,
+}
+
+fn staleness_ms(text: &str) -> Result<u64, String> {
+    match parse_ms(text).map_err(|error| error.to_string())? {
+        0 => Err("no stale answer is less than 1ms old".to_owned()),
+        ms => Ok(ms),
+    }
 }
 
 impl Get {
+    fn level(&self) -> Result<Level, CommandError> {
+        match (self.consistency, self.max_staleness) {
+            (Consistency::Stale, max_staleness_ms) => Ok(Level::Stale { max_staleness_ms }),
+            (Consistency::Linearizable, None) => Ok(Level::Linearizable),
+            (Consistency::Lease, None) => Ok(Level::Lease),
+            (Consistency::Linearizable | Consistency::Lease, Some(_)) => Err(CommandError::Usage {
+                what: "--max-staleness bounds stale reads alone".to_owned(),
+                advice: "steadfast get KEY --consistency stale --max-staleness 500ms".to_owned(),
+            }),
+        }
+    }
+
     /// Carries it out.
     pub(super) async fn run(self, client: &Client) -> Result<Output, CommandError> {
+        let level = self.level()?;
         let key = key_bytes(self.key)?;
-        let Consistency::Linearizable = self.consistency;
-        let read = client.get(&key, Some("linearizable")).await?;
+        let read = client.get(&key, level).await?;
         Ok(Output::Read { key, read, meta: self.meta })
     }
 }

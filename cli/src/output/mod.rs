@@ -268,6 +268,9 @@ fn meta_table(read: &Read) -> Table {
     rows.push(("applied", facts.applied.to_string()));
     rows.push(("log time", facts.log_time_ms.to_string()));
     rows.push(("consistency", facts.consistency.clone()));
+    if let Some(ms) = facts.staleness_ms {
+        rows.push(("at most", format!("{ms} ms old")));
+    }
     rows.push(("map epoch", facts.map_epoch.to_string()));
     let mut table = borderless();
     table.add_rows(rows.into_iter().map(|(name, value)| [name.to_owned(), value]));
@@ -314,6 +317,7 @@ fn json_facts(facts: &Facts) -> Value {
         "applied": facts.applied.to_string(),
         "log_time_ms": facts.log_time_ms,
         "consistency": facts.consistency,
+        "staleness_ms": facts.staleness_ms,
         "map_epoch": facts.map_epoch.to_string(),
     })
 }

@@ -15,6 +15,7 @@ fn facts() -> Facts {
         applied: 41,
         log_time_ms: 1_700_000_000_000,
         consistency: "linearizable".to_owned(),
+        staleness_ms: None,
         map_epoch: 1,
     }
 }

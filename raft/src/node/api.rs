@@ -1,6 +1,8 @@
 //! What a node is asked and what it answers, in the words of the domain. `src/` turns HTTP into
 //! these and back.
 
+use std::time::Duration;
+
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
@@ -9,12 +11,33 @@ use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
 
-/// What a read promises.
+/// What a read asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// The answer reflects every write that was acknowledged before the read began.
     #[default]
     Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
+    /// The answer may miss the latest writes, and says how old it is at most.
+    Stale {
+        /// It must not be older than this.
+        max_staleness: Option<Duration>,
+    },
+}
+
+/// What the answer to a read promises: never less than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// It reflects every write that was acknowledged before the read began.
+    Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
+    /// It reflects every write that was acknowledged at least so long before the answer.
+    Stale {
+        /// At least 1 ms, in whole milliseconds.
+        staleness: Duration,
+    },
 }
 
 /// What a client asks of one shard.
@@ -67,8 +90,8 @@ pub struct Facts {
 pub struct ReadAnswer {
     /// Where it comes from.
     pub facts: Facts,
-    /// What it really promises: never less than was asked for.
-    pub consistency: Consistency,
+    /// What it promises.
+    pub guarantee: Guarantee,
     /// The key's value, if there is such a key.
     pub found: Option<Found>,
 }
@@ -150,6 +173,16 @@ pub enum Refusal {
         /// How long the request waited.
         waited_ms: u64,
     },
+    /// The state here is older than the read allows, and no leader made it fresher in time.
+    #[error("{}", too_stale(*.shard, *.node, *.staleness_ms))]
+    TooStale {
+        /// Which shard.
+        shard: ShardId,
+        /// Where.
+        node: NodeId,
+        /// How old its state is at most, if that is known: not before a first confirmation.
+        staleness_ms: Option<u64>,
+    },
     /// Too much is in flight.
     #[error("{bound}; it was not queued")]
     Overloaded {
@@ -192,6 +225,13 @@ pub enum Refusal {
         /// Why.
         why: String,
     },
+}
+
+fn too_stale(shard: ShardId, node: NodeId, staleness_ms: Option<u64>) -> String {
+    match staleness_ms {
+        Some(ms) => format!("the state of shard {shard} on {node} may be {ms} ms old"),
+        None => format!("no leader has confirmed the state of shard {shard} on {node} yet"),
+    }
 }
 
 /// A bound on what is in flight in one shard.

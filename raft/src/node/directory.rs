@@ -43,6 +43,8 @@ pub(super) struct Directory {
     clock: Arc<dyn Clock>,
     peer: Address,
     http: String,
+    /// How long this process supports a leader whose message it took.
+    lease: Duration,
     identity: Mutex<Identity>,
     memory: Mutex<Memory>,
     /// The last durable sequence of the log as this start found it.
@@ -65,6 +67,7 @@ pub(super) fn open(config: &NodeConfig, seams: &Seams) -> Result<(Directory, Wri
         clock: Arc::clone(&seams.clock),
         peer: config.peer_advertise.clone(),
         http: config.http_advertise.clone(),
+        lease: config.settings.election_max,
         identity: Mutex::new(identity),
         memory: Mutex::new(memory),
         recovered: wal.synced(),
@@ -105,11 +108,11 @@ fn identity_and_log(
         let (id, boot) = (identity.directory(), identity.boot());
         wal::open(&Place { disk, directory, id, boot }, start, wal_config).map_err(refused)
     };
-    let mut random = runtime::random();
+    let (mut random, lease) = (runtime::random(), settings.election_max);
     let unwritten = |error: io::Error| unusable(path, "its identity", &error);
     match identity::open(Arc::clone(disk), path.clone()).map_err(refused)? {
         Opened::First => {
-            let identity = Identity::first(Arc::clone(disk), path.clone(), &mut random);
+            let identity = Identity::first(Arc::clone(disk), path.clone(), lease, &mut random);
             disk.create_dir_all(&log).map_err(|error| unusable(path, "its log", &error))?;
             let (wal, writer) = open_log(&identity, Start::First)?;
             disk.sync_dir(path).map_err(unwritten)?;
@@ -118,7 +121,7 @@ fn identity_and_log(
             Ok((identity, wal, writer))
         }
         Opened::Again(mut identity) => {
-            identity.start(&mut random).map_err(unwritten)?;
+            identity.start(lease, &mut random).map_err(unwritten)?;
             let (wal, writer) = open_log(&identity, Start::Again)?;
             Ok((identity, wal, writer))
         }
@@ -184,6 +187,22 @@ impl Directory {
         self.identity().release(cluster)
     }
 
+    /// Returns the longest time for which a leader may still count on this node, whichever start of
+    /// it gave its support.
+    pub(super) fn lease(&self) -> Duration {
+        self.identity().lease()
+    }
+
+    /// Forgets the leases of earlier starts once they are over. A full disk is no obstacle: the old
+    /// file is whole, and the next start is guarded for longer.
+    pub(super) async fn outlive_leases(&self) -> io::Result<()> {
+        tokio::time::sleep(self.lease()).await;
+        match self.identity().forget_longer_leases(self.lease) {
+            Err(error) if !is_full(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Returns the log.
     pub(super) fn wal(&self) -> &Wal {
         &self.wal
@@ -198,6 +217,7 @@ impl Directory {
             boots: identity.boots().clone(),
             recovered: self.recovered,
             synced: self.wal.synced(),
+            lease: self.lease,
             peer: self.peer.clone(),
             http: self.http.clone(),
         }

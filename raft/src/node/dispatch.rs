@@ -65,7 +65,9 @@ impl Inner {
         match kind {
             Kind::Append => self.append(group, body).await,
             Kind::Vote | Kind::PreVote | Kind::TransferLeader => {
-                network::answer(self.replica(group)?.raft(), kind, body).await
+                let shard = self.replica(group)?;
+                shard.check_guard()?;
+                network::answer(shard.raft(), kind, body).await
             }
             Kind::SnapshotBegin | Kind::SnapshotChunk | Kind::SnapshotFinish => {
                 self.replica(group)?.receive(kind, body).await
@@ -73,6 +75,7 @@ impl Inner {
             Kind::SnapshotManifest | Kind::SnapshotPull => {
                 self.replica(group)?.serve_fetch(kind, body).await
             }
+            Kind::ReadIndex => self.replica(group)?.read_index(body).await,
             Kind::Forward => self.forwarded(body).await,
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   request   version u8 = 1 | hop u8 = 1 | deadline left ms u32 | operation
-//!   operation 1 read   consistency u8 | key
+//!   operation 1 read   consistency | key     0 linearizable, 1 lease, 2 stale and option max ms
 //!             2 write  command
 //!
 //!   verdict   version u8 = 1 | 0 not here
-//!                            | 1 read answer   facts | consistency u8 | 0, or 1 found
+//!                            | 1 read answer   facts | guarantee | 0, or 1 found
+//!                                             0 linearizable, 1 lease, 2 stale and ms u64
 //!                            | 2 write answer  facts | result
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
@@ -23,8 +24,8 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::api::{
-    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, RequestError,
-    WriteAnswer, WriteResult,
+    Answer, Bound, Consistency, Doubt, Facts, Found, Guarantee, Operation, ReadAnswer, Refusal,
+    RequestError, WriteAnswer, WriteResult,
 };
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
@@ -39,6 +40,8 @@ const HOP: u8 = 1;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 const LINEARIZABLE: u8 = 0;
+const LEASE: u8 = 1;
+const STALE: u8 = 2;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -107,7 +110,7 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
         Verdict::Answered(Answer::Read(answer)) => {
             out.put_u8(READ_ANSWER);
             put_facts(&mut out, &answer.facts);
-            put_consistency(&mut out, answer.consistency);
+            put_guarantee(&mut out, answer.guarantee);
             out.put_u8(answer.found.is_some().into());
             if let Some(found) = &answer.found {
                 put_value(&mut out, &found.value);
@@ -162,14 +165,48 @@ fn end(input: &Bytes) -> Result<(), DecodeError> {
 fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
     match consistency {
         Consistency::Linearizable => out.put_u8(LINEARIZABLE),
+        Consistency::Lease => out.put_u8(LEASE),
+        Consistency::Stale { max_staleness } => {
+            out.put_u8(STALE);
+            put_option(out, max_staleness.map(millis));
+        }
     }
 }
 
 fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
     match input.try_get_u8()? {
         LINEARIZABLE => Ok(Consistency::Linearizable),
+        LEASE => Ok(Consistency::Lease),
+        STALE => {
+            let max_staleness = get_option(input)?.map(Duration::from_millis);
+            Ok(Consistency::Stale { max_staleness })
+        }
         tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
     }
+}
+
+fn put_guarantee(out: &mut BytesMut, guarantee: Guarantee) {
+    match guarantee {
+        Guarantee::Linearizable => out.put_u8(LINEARIZABLE),
+        Guarantee::Lease => out.put_u8(LEASE),
+        Guarantee::Stale { staleness } => {
+            out.put_u8(STALE);
+            out.put_u64(millis(staleness));
+        }
+    }
+}
+
+fn get_guarantee(input: &mut Bytes) -> Result<Guarantee, DecodeError> {
+    match input.try_get_u8()? {
+        LINEARIZABLE => Ok(Guarantee::Linearizable),
+        LEASE => Ok(Guarantee::Lease),
+        STALE => Ok(Guarantee::Stale { staleness: Duration::from_millis(input.try_get_u64()?) }),
+        tag => Err(DecodeError::UnknownTag { what: "guarantee", tag }),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn put_facts(out: &mut BytesMut, facts: &Facts) {
@@ -204,7 +241,7 @@ fn node(number: u64) -> Result<NodeId, DecodeError> {
 
 fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
     let facts = get_facts(input)?;
-    let consistency = get_consistency(input)?;
+    let guarantee = get_guarantee(input)?;
     let found = if get_bool(input)? {
         Some(Found {
             value: get_value(input)?,
@@ -214,7 +251,7 @@ fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
     } else {
         None
     };
-    Ok(ReadAnswer { facts, consistency, found })
+    Ok(ReadAnswer { facts, guarantee, found })
 }
 
 fn put_result(out: &mut BytesMut, result: &WriteResult) {
@@ -286,6 +323,11 @@ fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
             out.put_u32(shard.0);
             put_text(out, why);
         }
+        Refusal::TooStale { shard, node, staleness_ms } => {
+            put_tagged_node(out, 10, *node);
+            out.put_u32(shard.0);
+            put_option(out, *staleness_ms);
+        }
     }
 }
 
@@ -316,6 +358,11 @@ fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
             let node = NodeId(input.try_get_u32()?);
             let shard = ShardId(input.try_get_u32()?);
             Refusal::Halted { shard, node, why: get_text(input)? }
+        }
+        10 => {
+            let node = NodeId(input.try_get_u32()?);
+            let shard = ShardId(input.try_get_u32()?);
+            Refusal::TooStale { shard, node, staleness_ms: get_option(input)? }
         }
         tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
     })
@@ -408,6 +455,8 @@ mod tests {
             Refusal::MemoryFull { shard, bound_bytes: 1 << 40 },
             Refusal::Stopping { node },
             Refusal::Halted { shard, node, why: "a reason".into() },
+            Refusal::TooStale { shard, node, staleness_ms: None },
+            Refusal::TooStale { shard, node, staleness_ms: Some(9) },
         ];
         let doubts = [
             Doubt::Deadline { shard, waited_ms: 8 },
@@ -435,10 +484,14 @@ mod tests {
         all.extend(results.map(|result| {
             Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
         }));
-        all.extend(founds.map(|found| {
-            let consistency = Consistency::Linearizable;
-            Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), consistency, found }))
-        }));
+        let staleness = Duration::from_millis(3);
+        let guarantees =
+            [Guarantee::Linearizable, Guarantee::Lease, Guarantee::Stale { staleness }];
+        for guarantee in guarantees {
+            all.extend(founds.clone().map(|found| {
+                Verdict::Answered(Answer::Read(ReadAnswer { facts: facts(), guarantee, found }))
+            }));
+        }
         all
     }
 
@@ -450,6 +503,23 @@ mod tests {
             for len in 0..bytes.len() {
                 assert!(decode_verdict(bytes.slice(..len)).is_err(), "{verdict:?} cut at {len}");
             }
+        }
+    }
+
+    #[test]
+    fn every_consistency_survives_the_wire() {
+        let key = crate::words::Key::try_from(Bytes::from_static(b"k")).expect("short");
+        let max_staleness = Some(Duration::from_millis(500));
+        for consistency in [
+            Consistency::Linearizable,
+            Consistency::Lease,
+            Consistency::Stale { max_staleness: None },
+            Consistency::Stale { max_staleness },
+        ] {
+            let operation = Operation::Read { key: key.clone(), consistency };
+            let bytes = encode_request(&operation, Duration::from_millis(1));
+            let decoded = decode_request(bytes).expect("it was encoded");
+            assert_eq!(decoded, (operation, Duration::from_millis(1)));
         }
     }
 

@@ -29,6 +29,7 @@ mod forward;
 pub mod identity;
 pub mod memory;
 mod metrics;
+mod read;
 mod record;
 mod router;
 mod running;

@@ -19,7 +19,7 @@ use super::api::{
     WriteAnswer, WriteResult,
 };
 use super::forward::{self, Verdict};
-use super::{Inner, SHARD};
+use super::{Inner, SHARD, read};
 use crate::command::{Command, CommandResult, codec};
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
@@ -68,6 +68,9 @@ impl Inner {
             let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(self.no_replica()))?;
             let leader = shard.leadership().leader;
             let attempt = match leader {
+                _ if read::takes_any_replica(&operation) => {
+                    self.here(&shard, &operation, deadline).await
+                }
                 Some(leader) if leader == shard.me() => {
                     self.here(&shard, &operation, deadline).await
                 }
@@ -124,10 +127,12 @@ impl Inner {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<ReadAnswer, Miss> {
-        let lookup = shard.read(key, deadline).await.map_err(|failure| match failure {
+        let read = read::look_up(shard, key, consistency, deadline).await;
+        let (lookup, guarantee) = read.map_err(|failure| match failure {
             ReadFailure::NotLeader | ReadFailure::Deadline => Miss::Retry,
             ReadFailure::NotOwner(_) => Refusal::Founding { shard: shard.group().shard }.into(),
             ReadFailure::Overloaded => overloaded(Bound::Reads),
+            ReadFailure::TooStale(staleness) => self.too_stale(shard, staleness).into(),
             ReadFailure::Halted => self.halted(shard).into(),
         })?;
         let facts = Facts {
@@ -138,7 +143,7 @@ impl Inner {
         };
         let found =
             lookup.found.map(|(value, revision, expires_in)| Found { value, revision, expires_in });
-        Ok(ReadAnswer { facts, consistency, found })
+        Ok(ReadAnswer { facts, guarantee, found })
     }
 
     async fn write(
@@ -227,7 +232,7 @@ impl Inner {
             }
         };
         match forward::decode_verdict(answer) {
-            Ok(Verdict::Answered(answer)) => Ok(answer),
+            Ok(Verdict::Answered(answer)) => read::arrived(answer, operation, started.elapsed()),
             Ok(Verdict::NotHere) => Err(Miss::Retry),
             Ok(Verdict::Failed(error)) => Err(Miss::Failed(error)),
             Err(error) => {

@@ -137,7 +137,12 @@ impl Inner {
 
     /// Starts the tasks that look after the node as a whole.
     fn watch_over(self: &Arc<Self>) {
-        let [memory, refusal, disk] = std::array::from_fn(|_| Arc::clone(self));
+        let [memory, refusal, disk, leases] = std::array::from_fn(|_| Arc::clone(self));
+        self.own(runtime::spawn(async move {
+            if let Err(error) = leases.directory.outlive_leases().await {
+                leases.fail(format!("the identity cannot be written: {error}"));
+            }
+        }));
         self.own(runtime::spawn(async move {
             let error = memory.directory.keep_memory().await;
             memory.fail(format!("what is remembered of the peers cannot be saved: {error}"));
@@ -255,7 +260,9 @@ impl Inner {
         let condemn = Arc::new(move |node| directory.condemn(node));
         let network = Network::new(self.transport().clone(), group, me, condemn);
         let (time, pressure) = (Arc::new(time), wal.pressure());
-        let parts = Parts { group, me, timers, log, snapshots, content, network, time, pressure };
+        let promised = self.directory.lease();
+        let parts =
+            Parts { group, me, timers, log, snapshots, content, network, time, promised, pressure };
         let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
         self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
         tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");

@@ -21,6 +21,8 @@ use crate::snapshot::{
 use crate::transport::bootstrap::{Claim, Verdict};
 use crate::words::{ClusterId, LogPosition, Value};
 
+mod reads;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Host {

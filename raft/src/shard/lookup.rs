@@ -1,9 +1,12 @@
 //! The two things that a client asks of a shard: change a key, look a key up.
 
+use std::time::Duration;
+
 use openraft::errors::ForwardReason;
 use tokio::time::Instant;
 
 use super::Shard;
+use super::gather::Unanswered;
 use super::outcome::Lost;
 use super::propose::{Done, Overload};
 use super::read::Unconfirmed;
@@ -40,6 +43,9 @@ pub enum ReadFailure {
     Deadline,
     /// The key's slot is not the shard's. Epoch 0: the shard owns no slots yet.
     NotOwner(Epoch),
+    /// The state here is older than is allowed, and could not get fresher in time: so old at most,
+    /// or of unknown age.
+    TooStale(Option<Duration>),
     /// The replica stopped.
     Halted,
 }
@@ -95,16 +101,42 @@ impl Shard {
             Err(_elapsed) => return Err(ReadFailure::Deadline),
         }
         loop {
-            match self.look_up(key)? {
+            match self.look_up_in_time(key)? {
                 Ok(lookup) => return Ok(lookup),
                 Err(due) => self.pass(due, deadline).await?,
             }
         }
     }
 
-    /// Looks a key up in the state as it is. The inner error is the deadline of a key that is
-    /// present in the state but due by the leader's clock: the state must move on first.
-    fn look_up(&self, key: &Key) -> Result<Result<Lookup, LogTime>, ReadFailure> {
+    /// Looks a key up on the strength of the lease alone. `None`: it does not hold.
+    pub async fn read_by_lease(
+        &self,
+        key: &Key,
+        deadline: Instant,
+    ) -> Result<Option<Lookup>, ReadFailure> {
+        match tokio::time::timeout_at(deadline, self.inner.leases.ask()).await {
+            Ok(Ok(true)) => self.look_up(key).map(Some),
+            Ok(Ok(false)) => Ok(None),
+            Ok(Err(Unanswered::Overloaded)) => Err(ReadFailure::Overloaded),
+            Ok(Err(Unanswered::Closed)) => Err(ReadFailure::Halted),
+            Err(_elapsed) => Err(ReadFailure::Deadline),
+        }
+    }
+
+    /// Looks a key up in the state as it is. What is shown of a time to live is at least 1 ms.
+    pub(super) fn look_up(&self, key: &Key) -> Result<Lookup, ReadFailure> {
+        let content = self.content();
+        let state = &content.state;
+        let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
+        let left = |due: LogTime| TtlMs(due.0.saturating_sub(state.now().0).max(1));
+        let found =
+            stored.map(|stored| (stored.value.clone(), stored.revision, stored.deadline.map(left)));
+        Ok(Lookup { found, applied: state.applied(), log_time: state.now(), epoch: state.epoch() })
+    }
+
+    /// Looks a key up as of the leader's clock. The inner error is the deadline of a key that is
+    /// present in the state but due by that clock: the state must move on first.
+    fn look_up_in_time(&self, key: &Key) -> Result<Result<Lookup, LogTime>, ReadFailure> {
         let content = self.content();
         let state = &content.state;
         let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;

@@ -29,8 +29,11 @@ use openraft::{Config, Raft, SnapshotPolicy};
 
 pub mod counts;
 pub mod fetch;
+pub mod gather;
+pub mod guard;
 pub mod handover;
 pub mod leadership;
+pub mod lease;
 pub mod log;
 pub mod log_time;
 pub mod lookup;
@@ -44,6 +47,7 @@ pub mod rpc;
 pub mod snapshot_data;
 pub mod snapshots;
 pub mod space;
+pub mod stale;
 pub mod ticks;
 pub mod time;
 pub mod types;
@@ -52,6 +56,9 @@ pub mod types;
 mod tests;
 
 use self::counts::{Counting, Counts};
+use self::gather::{Asking, gather};
+use self::guard::Guard;
+use self::lease::{Lease, Wakefulness};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
 use self::network::Network;
@@ -60,6 +67,7 @@ use self::read::Reads;
 use self::receive::Receiving;
 use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
+use self::stale::Freshness;
 use self::time::ShardTime;
 use self::types::Types;
 use crate::runtime::{self, Task, watch};
@@ -98,6 +106,9 @@ pub struct Parts {
     pub network: Network,
     /// Where log time comes from.
     pub time: Arc<ShardTime>,
+    /// The longest time for which a leader may count on this replica, whichever process of this
+    /// node gave its support.
+    pub promised: Duration,
     /// The groups that the log asks to snapshot.
     pub pressure: watch::Receiver<Vec<GroupId>>,
 }
@@ -118,6 +129,10 @@ struct Inner {
     snapshots: ShardSnapshots,
     proposer: Proposer,
     reads: Reads,
+    leases: Asking<bool>,
+    freshness: Freshness,
+    network: Network,
+    guard: Guard,
     time: Arc<ShardTime>,
     receiving: Receiving,
     /// The snapshot that a peer is fetching, kept open.
@@ -152,15 +167,16 @@ pub enum ShardError {
 impl Shard {
     /// Starts the replica.
     pub async fn open(parts: Parts) -> Result<Self, ShardError> {
-        let Parts { group, me, timers, log, snapshots, content, network, time, pressure } = parts;
+        let Parts { group, me, timers, log, snapshots, content, network, time, .. } = parts;
+        let guard = Guard::new(&log.state(), parts.promised);
         let replica = Arc::new(Replica::new(group, content));
         let machine = Machine {
             replica: Arc::clone(&replica),
             snapshots: snapshots.clone(),
             time: Arc::clone(&time),
         };
-        let config = Arc::new(config(timers)?);
-        let raft = Raft::new(me.0, config, network, RaftLog(log.clone()), machine)
+        let config = Arc::new(config(timers, guard)?);
+        let raft = Raft::new(me.0, config, network.clone(), RaftLog(log.clone()), machine)
             .await
             .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
         let counts = Arc::new(Counting::default());
@@ -168,6 +184,13 @@ impl Shard {
             propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
         let (reads, read_loop) =
             read::queue(raft.clone(), timers.election_max, Arc::clone(&counts));
+        let (leases, lease_asked) = gather();
+        let lease = Lease {
+            raft: raft.clone(),
+            network: network.clone(),
+            own: timers.election_max,
+            wakefulness: Wakefulness::new(time.clock()),
+        };
         let shard = Self {
             inner: Arc::new(Inner {
                 group,
@@ -179,6 +202,10 @@ impl Shard {
                 snapshots,
                 proposer,
                 reads,
+                leases,
+                freshness: Freshness::new(time.clock()),
+                network,
+                guard,
                 time,
                 receiving: Receiving::default(),
                 served: tokio::sync::Mutex::default(),
@@ -189,9 +216,12 @@ impl Shard {
         };
         shard.own(runtime::spawn(propose_loop.run()));
         shard.own(runtime::spawn(read_loop.run()));
+        shard.own(runtime::spawn(lease.run(lease_asked)));
+        shard.own(runtime::spawn(stale::run(shard.clone())));
+        shard.own(runtime::spawn(guard.lift(shard.raft().clone())));
         shard.own(runtime::spawn(ticks::run(shard.clone())));
         shard.own(runtime::spawn(counts::leader_changes(shard.clone())));
-        shard.own(runtime::spawn(space::run(shard.clone(), pressure)));
+        shard.own(runtime::spawn(space::run(shard.clone(), parts.pressure)));
         Ok(shard)
     }
 
@@ -289,7 +319,7 @@ impl Shard {
 }
 
 /// Returns openraft's configuration. What is not set here stays at openraft's default.
-fn config(timers: Timers) -> Result<Config, ShardError> {
+fn config(timers: Timers, guard: Guard) -> Result<Config, ShardError> {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Config {
         cluster_name: "steadfast".into(),
@@ -303,6 +333,7 @@ fn config(timers: Timers) -> Result<Config, ShardError> {
         // A request is bounded in bytes, by the log.
         max_payload_entries: 4_096,
         enable_pre_vote: Some(true),
+        enable_elect: !guard.is_up(),
         // Unsafe where the committed position may be lost, and ours is written without a sync.
         enable_leader_restore: Some(false),
         // A follower that takes back what it answered for is condemned, see [`network`]. Should one

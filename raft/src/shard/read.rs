@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Raft, ReadPolicy};
-use tokio::sync::{mpsc, oneshot};
 
 use super::counts::Counting;
+use super::gather::{Answering, Asking, Unanswered, gather};
 use super::machine::Machine;
 use super::types::Types;
-use crate::limits;
 
 /// Why a read was not confirmed. It may be tried again, here or elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,19 +24,17 @@ pub enum Unconfirmed {
     Halted,
 }
 
-type Waiter = oneshot::Sender<Result<(), Unconfirmed>>;
-
 /// The asking end.
 #[derive(Clone, Debug)]
 pub struct Reads {
-    queue: mpsc::Sender<Waiter>,
+    asking: Asking<Result<(), Unconfirmed>>,
 }
 
 /// The confirming end.
 #[derive(Debug)]
 pub struct ReadLoop {
     raft: Raft<Types, Machine>,
-    queue: mpsc::Receiver<Waiter>,
+    asked: Answering<Result<(), Unconfirmed>>,
     round_timeout: Duration,
     counts: Arc<Counting>,
 }
@@ -48,34 +45,33 @@ pub fn queue(
     round_timeout: Duration,
     counts: Arc<Counting>,
 ) -> (Reads, ReadLoop) {
-    let (sender, queue) = mpsc::channel(limits::READS_WAITING_MAX);
-    (Reads { queue: sender }, ReadLoop { raft, queue, round_timeout, counts })
+    let (asking, asked) = gather();
+    (Reads { asking }, ReadLoop { raft, asked, round_timeout, counts })
 }
 
 impl Reads {
     /// Waits until the state here reflects every write that was acknowledged before the call.
     pub async fn confirm(&self) -> Result<(), Unconfirmed> {
-        let (waiter, confirmed) = oneshot::channel();
-        self.queue.try_send(waiter).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unconfirmed::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Unconfirmed::Halted,
-        })?;
-        confirmed.await.unwrap_or(Err(Unconfirmed::Halted))
+        self.asking.ask().await.map_err(Unconfirmed::from)?
+    }
+}
+
+impl From<Unanswered> for Unconfirmed {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Overloaded => Self::Overloaded,
+            Unanswered::Closed => Self::Halted,
+        }
     }
 }
 
 impl ReadLoop {
     /// Confirms until every [`Reads`] is gone.
     pub async fn run(mut self) {
-        let mut waiters = Vec::new();
-        while 0 < self.queue.recv_many(&mut waiters, limits::READS_WAITING_MAX).await {
-            waiters.retain(|waiter| !waiter.is_closed());
-            self.counts.confirming(waiters.len());
+        while let Some(waiting) = self.asked.next().await {
+            self.counts.confirming(waiting.count());
             let confirmed = self.round().await;
-            for waiter in waiters.drain(..) {
-                // The reader may have given up.
-                waiter.send(confirmed).ok();
-            }
+            waiting.answer(&confirmed);
         }
     }
 

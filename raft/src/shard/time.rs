@@ -22,6 +22,11 @@ impl ShardTime {
         Self { me, clock, samples, log_clock }
     }
 
+    /// Returns this node's clocks.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     /// Returns the stamp for an entry that is about to be proposed, or for a read that must know
     /// whether a key has expired. `voters`: one set, or two while the membership is joint. `None`:
     /// this process has not learnt the time yet, which takes it a second after a start.

@@ -69,6 +69,8 @@ pub enum Kind {
     Forward = 16,
     /// Is this still the leader of these groups?
     Confirm = 17,
+    /// Confirm that you lead, and say up to where the log is applied.
+    ReadIndex = 18,
     /// Clocks, boots and sequences, once a second. The transport's own.
     Exchange = 32,
     /// Bootstrap: be this node of this cluster.
@@ -81,7 +83,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Append,
         Self::Vote,
         Self::PreVote,
@@ -93,6 +95,7 @@ impl Kind {
         Self::SnapshotPull,
         Self::Forward,
         Self::Confirm,
+        Self::ReadIndex,
         Self::Exchange,
         Self::Claim,
         Self::Release,

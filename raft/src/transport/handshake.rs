@@ -11,12 +11,13 @@
 //!
 //! `what` is 1 for a hello and 2 for a refusal. `purpose` is 1 for requests, 2 for snapshots and 3
 //! for bootstrap. A cluster or node of 0 means none, a `to` of 0 whoever listens there. The rest
-//! of a hello is `directory u128 | boots | recovered u64 | synced u64 | peer text | http text`
-//! ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s.
+//! of a hello is `directory u128 | boots | recovered u64 | synced u64 | lease ms u32 | peer text |
+//! http text` ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s.
 //!
 //! The head is for ever; a change of anything behind it is a new version.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -29,7 +30,7 @@ use crate::net::Address;
 use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
 
 const MAGIC: [u8; 8] = *b"steadfst";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEAD_BYTES: usize = 40;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;
@@ -68,6 +69,9 @@ pub struct Presented {
     pub recovered: Sequence,
     /// The last durable sequence of the log now.
     pub synced: Sequence,
+    /// How long it supports a leader whose message it took: it neither votes for another nor
+    /// campaigns. In whole milliseconds.
+    pub lease: Duration,
     /// Where peers reach it.
     pub peer: Address,
     /// Where clients reach it: a URL.
@@ -159,6 +163,7 @@ impl Presented {
         self.boots.put(rest);
         rest.put_u64(self.recovered.0);
         rest.put_u64(self.synced.0);
+        rest.put_u32(u32::try_from(self.lease.as_millis()).unwrap_or(u32::MAX));
         put_text(rest, &self.peer.0);
         put_text(rest, &self.http);
     }
@@ -170,6 +175,7 @@ impl Presented {
             boots: Boots::get(rest)?,
             recovered: Sequence(rest.try_get_u64()?),
             synced: Sequence(rest.try_get_u64()?),
+            lease: Duration::from_millis(rest.try_get_u32()?.into()),
             peer: Address(take_text(rest)?),
             http: take_text(rest)?,
         })

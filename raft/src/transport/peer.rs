@@ -54,13 +54,15 @@ struct Addresses {
     announced: Option<Announced>,
 }
 
-/// Where a peer says that it can be reached.
+/// What a peer says of itself: where it can be reached, and how long its support lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// By its peers.
     pub peer: Address,
     /// By clients: a URL.
     pub http: String,
+    /// How long it supports a leader whose message it took.
+    pub lease: Duration,
 }
 
 impl Known {
@@ -102,7 +104,8 @@ impl Known {
     /// Notes what the peer, now accepted, said of itself.
     pub(super) fn note(&self, presented: &Presented) {
         let (peer, http) = (presented.peer.clone(), presented.http.clone());
-        self.addresses().announced = Some(Announced { peer, http });
+        let lease = presented.lease;
+        self.addresses().announced = Some(Announced { peer, http, lease });
         self.hear();
         let boot = presented.start().boot;
         self.newest.send_if_modified(|newest| {

@@ -191,6 +191,12 @@ fn of_refusal(refusal: &Refusal) -> Kind {
             "The shard has no leader",
             "a majority of its nodes must be up and reach each other; see GET /v1/cluster",
         ),
+        Refusal::TooStale { .. } => kind(
+            503,
+            "too-stale",
+            "The state here is too old, or of unknown age",
+            "retry, allow a higher max_staleness, or read from a node that reaches the leader",
+        ),
         Refusal::Overloaded { .. } => {
             kind(503, "overloaded", "The node has too much to do", "send less, or wait and retry")
         }
@@ -244,6 +250,7 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
         RequestError::NotApplied(refusal) => match refusal {
             Refusal::NoLeader { shard, .. }
             | Refusal::MemoryFull { shard, .. }
+            | Refusal::TooStale { shard, .. }
             | Refusal::Halted { shard, .. } => by_shard(shard),
             Refusal::NoCluster
             | Refusal::Founding { .. }

@@ -22,6 +22,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::NoCluster, 503, "no-cluster"),
         (Refusal::Founding { shard: SHARD }, 503, "founding"),
         (Refusal::NoLeader { shard: SHARD, waited_ms: 5_000 }, 503, "no-leader"),
+        (Refusal::TooStale { shard: SHARD, node: NODE, staleness_ms: None }, 503, "too-stale"),
         (Refusal::Overloaded { bound: Bound::Proposals }, 503, "overloaded"),
         (Refusal::LogFull { node: NODE }, 503, "log-full"),
         (Refusal::DiskFull { node: NODE }, 507, "disk-full"),
@@ -34,6 +35,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
             Refusal::NoCluster
             | Refusal::Founding { .. }
             | Refusal::NoLeader { .. }
+            | Refusal::TooStale { .. }
             | Refusal::Overloaded { .. }
             | Refusal::LogFull { .. }
             | Refusal::DiskFull { .. }

@@ -21,6 +21,8 @@ pub(super) enum Name {
     Consistency,
     /// A key that a path cannot carry.
     Key64,
+    /// How old a stale answer may be.
+    MaxStaleness,
     /// How long the request may take.
     Timeout,
     /// How long the key lives.
@@ -36,6 +38,7 @@ impl Name {
         match self {
             Self::Consistency => "consistency",
             Self::Key64 => "key64",
+            Self::MaxStaleness => "max_staleness",
             Self::Timeout => "timeout",
             Self::Ttl => "ttl",
         }

@@ -1,8 +1,9 @@
 //! Who a data directory is: one small file, `identity`, which says what the log cannot.
 //!
 //! ```text
-//! directory u128 | boots | 0             no cluster yet
-//!                        | 1 | claim     cluster, node id, and the list of nodes it came with
+//! directory u128 | boots | lease ms u32 | 0           no cluster yet
+//!                                       | 1 | claim   cluster, node id, and the list of nodes it
+//!                                                     came with
 //! ```
 //!
 //! (in a [`crate::node::record`], boots as in [`crate::transport::boots`], claim as in
@@ -13,11 +14,14 @@
 //! 1. The directory id never changes: it is the node's incarnation (invariant 8 of the design).
 //! 2. A start's (boot, nonce) is durable before anything is answered or written under it.
 //! 3. A claim is durable before it is confirmed, and there is at most one.
-//! 4. The file appears last in a new directory: where it is, there is a log.
+//! 4. The lease is no shorter than any that a leader may still hold from this node: a start that
+//!    supports leaders for less keeps the older figure until that time is over.
+//! 5. The file appears last in a new directory: where it is, there is a log.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rand::{Rng, RngExt};
@@ -30,7 +34,7 @@ use crate::transport::handshake::Member;
 use crate::transport::wire::{Malformed, end, take_flag};
 use crate::words::{Boot, ClusterId, DirectoryId};
 
-const RECORD: Record = Record { name: "identity", magic: *b"stdf-idn", version: 1 };
+const RECORD: Record = Record { name: "identity", magic: *b"stdf-idn", version: 2 };
 const ADVICE: &str =
     "do not repair it: start a new node on an empty directory and replace this one";
 
@@ -57,6 +61,7 @@ pub struct Identity {
 struct Known {
     directory: DirectoryId,
     boots: Boots,
+    lease: Duration,
     claim: Option<Claim>,
 }
 
@@ -99,11 +104,17 @@ pub fn open(disk: Arc<dyn Disk>, path: PathBuf) -> Result<Opened, RecordError> {
 }
 
 impl Identity {
-    /// Draws the identity of a new directory, in its first start. It is not on disk yet.
-    pub fn first(disk: Arc<dyn Disk>, path: PathBuf, random: &mut impl Rng) -> Self {
+    /// Draws the identity of a new directory, in its first start, which supports leaders for
+    /// `lease`. It is not on disk yet.
+    pub fn first(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        lease: Duration,
+        random: &mut impl Rng,
+    ) -> Self {
         let directory = DirectoryId(random.random());
         let boots = Boots::first(directory, random.random());
-        Self { disk, path, known: Known { directory, boots, claim: None } }
+        Self { disk, path, known: Known { directory, boots, lease, claim: None } }
     }
 
     /// Makes a new identity durable: the last step of a directory's creation.
@@ -111,11 +122,27 @@ impl Identity {
         self.write(&self.known)
     }
 
-    /// Adds a start, durably. Before this returns nothing may be written under the new boot.
-    pub fn start(&mut self, random: &mut impl Rng) -> io::Result<()> {
+    /// Adds a start, which supports leaders for `lease`, durably. Before this returns nothing may be
+    /// written under the new boot.
+    pub fn start(&mut self, lease: Duration, random: &mut impl Rng) -> io::Result<()> {
         let mut known = self.known.clone();
         known.boots.add(random.random());
+        known.lease = known.lease.max(lease);
         self.replace(known)
+    }
+
+    /// Returns the longest time that this start, or an earlier one, supports a leader for.
+    pub fn lease(&self) -> Duration {
+        self.known.lease
+    }
+
+    /// Forgets, durably, that earlier starts supported leaders for longer than `lease`. Call it once
+    /// [`Identity::lease`] has passed since this start.
+    pub fn forget_longer_leases(&mut self, lease: Duration) -> io::Result<()> {
+        if self.known.lease <= lease {
+            return Ok(());
+        }
+        self.replace(Known { lease, ..self.known.clone() })
     }
 
     /// Takes the claim, durably, if the node is nobody's. The same claim is answered alike.
@@ -189,6 +216,7 @@ impl Known {
         let mut body = BytesMut::new();
         body.put_u128(self.directory.0);
         self.boots.put(&mut body);
+        body.put_u32(u32::try_from(self.lease.as_millis()).unwrap_or(u32::MAX));
         body.put_u8(u8::from(self.claim.is_some()));
         if let Some(claim) = &self.claim {
             claim.put(&mut body);
@@ -199,9 +227,10 @@ impl Known {
     fn decode(mut body: Bytes) -> Result<Self, Malformed> {
         let directory = DirectoryId(body.try_get_u128()?);
         let boots = Boots::get(&mut body)?;
+        let lease = Duration::from_millis(body.try_get_u32()?.into());
         let claim = take_flag(&mut body)?.then(|| Claim::get(&mut body)).transpose()?;
         end(&body)?;
-        Ok(Self { directory, boots, claim })
+        Ok(Self { directory, boots, lease, claim })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::transport::boots::{Found, Start};
 use crate::words::NodeId;
 
 const DIRECTORY: &str = "/data";
+const LEASE: Duration = Duration::from_millis(600);
 
 fn directory() -> PathBuf {
     PathBuf::from(DIRECTORY)
@@ -25,7 +26,7 @@ fn disk(seed: u64) -> Arc<SimDisk> {
 fn first(disk: &Arc<SimDisk>, seed: u64) -> Identity {
     assert!(matches!(open_at(disk), Ok(Opened::First)));
     let random = &mut StdRng::seed_from_u64(seed);
-    let identity = Identity::first(Arc::<SimDisk>::clone(disk), directory(), random);
+    let identity = Identity::first(Arc::<SimDisk>::clone(disk), directory(), LEASE, random);
     identity.publish().unwrap();
     identity
 }
@@ -54,13 +55,30 @@ fn each_start_adds_a_boot_with_a_nonce_of_its_own() {
     assert_eq!(identity.boot(), Boot(1));
     let start = identity.boots().last();
     let mut identity = again(&disk);
-    identity.start(&mut StdRng::seed_from_u64(2)).unwrap();
+    identity.start(LEASE, &mut StdRng::seed_from_u64(2)).unwrap();
     assert_eq!(identity.boot(), Boot(2));
     disk.power_cut();
     let identity = again(&disk);
     assert_eq!(identity.boot(), Boot(2));
     assert_eq!(identity.boots().find(start), Found::Same);
     assert_eq!(identity.boots().find(Start { nonce: 0, ..identity.boots().last() }), Found::Other);
+}
+
+#[test]
+fn the_longest_lease_is_kept_until_it_is_over() {
+    let disk = disk(7);
+    first(&disk, 1);
+    let start = |lease| {
+        let mut identity = again(&disk);
+        identity.start(lease, &mut StdRng::seed_from_u64(2)).unwrap();
+        disk.power_cut();
+        identity
+    };
+    assert_eq!(start(LEASE / 2).lease(), LEASE);
+    assert_eq!(start(LEASE / 3).lease(), LEASE, "the first may not be over yet");
+    start(LEASE / 3).forget_longer_leases(LEASE / 3).unwrap();
+    assert_eq!(start(LEASE / 3).lease(), LEASE / 3);
+    assert_eq!(start(LEASE * 2).lease(), LEASE * 2);
 }
 
 #[test]
@@ -128,6 +146,7 @@ fn the_file_has_these_bytes() {
     let known = Known {
         directory: DirectoryId(1),
         boots: Boots::first(DirectoryId(1), 0xaa),
+        lease: LEASE,
         claim: Some(Claim { nodes: vec![(NodeId(2), Address("b:1".into()))], ..claim(7, 2) }),
     };
     let mut identity = first(&disk, 1);
@@ -138,19 +157,20 @@ fn the_file_has_these_bytes() {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = [
         "737464662d69646e",                 // magic
-        "0001",                             // version
-        "00000052",                         // length
+        "0002",                             // version
+        "00000056",                         // length
         "00000000000000000000000000000001", // directory
         "00000000000000000000000000000001", // hash before the first start kept
         "0000000000000001",                 // its boot
         "0001",                             // how many
         "00000000000000aa",                 // its nonce
+        "00000258",                         // lease
         "01",                               // claimed
         "00000000000000000000000000000007", // cluster
         "00000002",                         // node
         "0001",                             // nodes
         "000000020003623a31",
-        "bdc2d1ce", // crc
+        "b5734e08", // crc
     ];
     assert_eq!(hex, expected.concat());
     assert_eq!(again(&disk).known, known);

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::disk::SimDisk;
 use crate::net::Address;
 use crate::transport::boots::Boots;
@@ -18,6 +20,7 @@ fn presented(directory: u128, nonces: &[u64], recovered: u64, synced: u64) -> Pr
         boots,
         recovered: Sequence(recovered),
         synced: Sequence(synced),
+        lease: Duration::from_millis(600),
         peer: Address("b:1".into()),
         http: String::new(),
     }

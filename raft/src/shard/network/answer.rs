@@ -34,6 +34,7 @@ where
         | Kind::SnapshotPull
         | Kind::Forward
         | Kind::Confirm
+        | Kind::ReadIndex
         | Kind::Exchange
         | Kind::Claim
         | Kind::Release

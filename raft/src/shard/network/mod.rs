@@ -34,7 +34,7 @@ use crate::transport::Transport;
 use crate::transport::frame::Kind;
 use crate::transport::link::{NoAnswer, NotSent, Waiting};
 use crate::transport::wire::Malformed;
-use crate::words::{GroupId, NodeId, ReplicaId};
+use crate::words::{GroupId, LogPosition, NodeId, ReplicaId};
 
 mod answer;
 mod snapshot;
@@ -71,6 +71,14 @@ impl Network {
     /// Returns the network of the replica `from` of `group`.
     pub fn new(transport: Transport, group: GroupId, from: ReplicaId, condemn: Condemn) -> Self {
         Self { transport, group, from, condemn }
+    }
+
+    /// Returns how long `node` supports a leader, if it is this one (`own`) or has said so.
+    pub fn lease_of(&self, node: NodeId, own: Duration) -> Option<Duration> {
+        if node == self.from.node() {
+            return Some(own);
+        }
+        Some(self.transport.peer(node)?.announced()?.lease)
     }
 
     /// Returns the way to the replica `to`.
@@ -145,6 +153,14 @@ impl Route {
             Err(StreamAppendError::Conflict(_) | StreamAppendError::HigherVote(_)) => {}
         }
         Ok(answer)
+    }
+
+    /// Asks the other replica, a leader, to confirm itself and to say up to where it has applied its
+    /// log. `None`: it does not, or not in time.
+    pub async fn read_index(&self, patience: Duration) -> Option<LogPosition> {
+        let sent = self.send(Kind::ReadIndex, encode_request(self.to, &())).ok()?;
+        let answer = tokio::time::timeout(patience, sent).await.ok()?.ok()?;
+        decode_answer(answer).ok()
     }
 
     /// Queues a request.

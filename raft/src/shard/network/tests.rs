@@ -38,6 +38,7 @@ async fn transport(fabric: &Fabric, node: u32, handle: Handler) -> Transport {
         boots: Boots::first(DirectoryId(u128::from(node)), 1),
         recovered: Sequence(0),
         synced: Sequence(0),
+        lease: Duration::from_millis(600),
         peer: address(node),
         http: String::new(),
     };

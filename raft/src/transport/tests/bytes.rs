@@ -27,13 +27,13 @@ fn hello() -> Message {
 async fn a_hello_has_these_bytes() {
     let expected = [
         "7374656164667374",                 // magic
-        "0001",                             // version
+        "0002",                             // version
         "01",                               // hello
         "02",                               // for a snapshot
         "00000000000000000000000000000009", // cluster
         "00000001",                         // from
         "00000002",                         // to
-        "0000005d",                         // length
+        "00000061",                         // length
         "00000000000000000000000000000001", // directory
         "00000000000000000000000000000001", // hash before the first start kept
         "0000000000000001",                 // its boot
@@ -42,6 +42,7 @@ async fn a_hello_has_these_bytes() {
         "00000000000000bb",
         "0000000000000005", // recovered
         "0000000000000006", // synced
+        "00000258",         // lease
         "0004",
         "68313a31", // peer address
         "000b",
@@ -57,12 +58,12 @@ async fn a_refusal_has_these_bytes() {
     let refusal = Refusal::new(Code::LostLog, "no");
     let member = Some(Member { cluster: ClusterId(9), node: NodeId(2) });
     let message = Message::Refusal(Refusing { member, refusal });
-    let head = "737465616466737400010200000000000000000000000000000000090000000200000000";
+    let head = "737465616466737400020200000000000000000000000000000000090000000200000000";
     assert_eq!(hex(&message.encode()), [head, "00000005", "0700026e6f"].concat());
     assert_eq!(read(&message.encode()).await.unwrap(), message);
     // A newer version's refusal, with a code that is unknown here, can still be read.
     let mut newer = message.encode().to_vec();
-    (newer[9], newer[40]) = (2, 200);
+    (newer[9], newer[40]) = (3, 200);
     let Message::Refusal(refusing) = read(&newer).await.unwrap() else { panic!("a refusal") };
     assert_eq!(refusing.refusal, Refusal::new(Code::Other, "no"));
 }

@@ -48,6 +48,7 @@ impl Spec {
             boots,
             recovered: Sequence(5),
             synced: Sequence(6),
+            lease: Duration::from_millis(600),
             peer: address(self.node),
             http: format!("http://h{}:1", self.node),
         }

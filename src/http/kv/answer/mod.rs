@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use steadfast_cli::api::header;
 use steadfast_cli::api::problem::code;
-use steadfast_raft::node::api::{Consistency, Facts, Found, ReadAnswer, WriteAnswer, WriteResult};
+use steadfast_raft::node::api::{Facts, Found, Guarantee, ReadAnswer, WriteAnswer, WriteResult};
 use steadfast_raft::words::{Revision, TtlMs};
 
 use super::condition::Tag;
@@ -28,19 +28,20 @@ const TERM: HeaderName = HeaderName::from_static(header::TERM);
 const APPLIED: HeaderName = HeaderName::from_static(header::APPLIED);
 const LOG_TIME: HeaderName = HeaderName::from_static(header::LOG_TIME);
 const CONSISTENCY: HeaderName = HeaderName::from_static(header::CONSISTENCY);
+const STALENESS_MS: HeaderName = HeaderName::from_static(header::STALENESS_MS);
 const MAP_EPOCH: HeaderName = HeaderName::from_static(header::MAP_EPOCH);
 const REVISION: HeaderName = HeaderName::from_static(header::REVISION);
 const EXPIRES_IN: HeaderName = HeaderName::from_static(header::EXPIRES_IN);
 const EXISTED: HeaderName = HeaderName::from_static(header::EXISTED);
 
 /// More than any answer has, so that the map is allocated once.
-const HEADERS_MAX: usize = 18;
+const HEADERS_MAX: usize = 19;
 
 /// Renders the answer to a read. `known` is the version that the client has.
 pub(super) fn read(answer: ReadAnswer, known: Option<Tag>) -> Response {
-    let ReadAnswer { facts, consistency, found } = answer;
+    let ReadAnswer { facts, guarantee, found } = answer;
     let Some(Found { value, revision, expires_in }) = found else {
-        return not_found(&facts, consistency);
+        return not_found(&facts, guarantee);
     };
     let unchanged = known.is_some_and(|tag| tag.names(revision));
     let (status, body) = if unchanged {
@@ -48,7 +49,7 @@ pub(super) fn read(answer: ReadAnswer, known: Option<Tag>) -> Response {
     } else {
         (StatusCode::OK, Body::from(value.into_bytes()))
     };
-    let mut response = respond(status, body, &facts, consistency);
+    let mut response = respond(status, body, &facts, guarantee);
     let headers = response.headers_mut();
     version(headers, revision, expires_in);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -62,7 +63,7 @@ pub(super) fn read(answer: ReadAnswer, known: Option<Tag>) -> Response {
 /// Renders the answer to a write.
 pub(super) fn written(answer: &WriteAnswer) -> Response {
     let facts = &answer.facts;
-    let respond = |status| respond(status, Body::empty(), facts, Consistency::Linearizable);
+    let respond = |status| respond(status, Body::empty(), facts, Guarantee::Linearizable);
     match answer.result {
         WriteResult::Stored { created, revision, expires_in } => {
             let mut response = respond(if created { StatusCode::CREATED } else { StatusCode::OK });
@@ -82,7 +83,7 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
 }
 
 /// Renders that there is no such key. That is an answer too, so it says where it comes from.
-fn not_found(facts: &Facts, consistency: Consistency) -> Response {
+fn not_found(facts: &Facts, guarantee: Guarantee) -> Response {
     let mut response = problem::response(&problem::refused(
         404,
         code::KEY_NOT_FOUND,
@@ -90,7 +91,7 @@ fn not_found(facts: &Facts, consistency: Consistency) -> Response {
         "the key has never been written, was deleted, or has expired",
         "",
     ));
-    facts_into(response.headers_mut(), facts, consistency);
+    facts_into(response.headers_mut(), facts, guarantee);
     response
 }
 
@@ -108,26 +109,26 @@ fn condition_failed(facts: &Facts, current: Option<Revision>) -> Response {
         "read the key again, and decide with what it is now",
     ));
     let headers = response.headers_mut();
-    facts_into(headers, facts, Consistency::Linearizable);
+    facts_into(headers, facts, Guarantee::Linearizable);
     if let Some(current) = current {
         version(headers, current, None);
     }
     response
 }
 
-fn respond(status: StatusCode, body: Body, facts: &Facts, consistency: Consistency) -> Response {
+fn respond(status: StatusCode, body: Body, facts: &Facts, guarantee: Guarantee) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(HEADERS_MAX);
-    facts_into(headers, facts, consistency);
+    facts_into(headers, facts, guarantee);
     // A cache may keep an answer, but never give it away without asking.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
 /// Says where an answer comes from.
-fn facts_into(headers: &mut HeaderMap, facts: &Facts, consistency: Consistency) {
+fn facts_into(headers: &mut HeaderMap, facts: &Facts, guarantee: Guarantee) {
     let Facts { shard, node, leader, term, applied, log_time, map_epoch } = *facts;
     headers.insert(SHARD, shard.0.into());
     headers.insert(NODE, node.0.into());
@@ -138,8 +139,16 @@ fn facts_into(headers: &mut HeaderMap, facts: &Facts, consistency: Consistency) 
     headers.insert(APPLIED, applied.0.into());
     headers.insert(LOG_TIME, log_time.0.into());
     headers.insert(MAP_EPOCH, map_epoch.0.into());
-    let Consistency::Linearizable = consistency;
-    headers.insert(CONSISTENCY, HeaderValue::from_static("linearizable"));
+    let promised = match guarantee {
+        Guarantee::Linearizable => "linearizable",
+        Guarantee::Lease => "lease",
+        Guarantee::Stale { staleness } => {
+            let ms = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
+            headers.insert(STALENESS_MS, ms.into());
+            "stale"
+        }
+    };
+    headers.insert(CONSISTENCY, HeaderValue::from_static(promised));
 }
 
 /// Says which version a key has.

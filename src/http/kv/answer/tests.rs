@@ -16,7 +16,7 @@ fn facts() -> Facts {
 }
 
 fn read_answer(found: Option<Found>) -> ReadAnswer {
-    ReadAnswer { facts: facts(), consistency: Consistency::Linearizable, found }
+    ReadAnswer { facts: facts(), guarantee: Guarantee::Linearizable, found }
 }
 
 fn found(expires_in: Option<TtlMs>) -> Option<Found> {
@@ -147,4 +147,21 @@ fn an_unknown_leader_is_left_out() {
 fn one_allocation_holds_all_headers() {
     let response = read(read_answer(found(Some(TtlMs(1)))), None);
     assert!(response.headers().len() <= HEADERS_MAX);
+}
+
+#[test]
+fn a_stale_answer_says_how_old_it_is() {
+    let staleness = std::time::Duration::from_millis(37);
+    for (guarantee, name, age) in [
+        (Guarantee::Linearizable, "linearizable", None),
+        (Guarantee::Lease, "lease", None),
+        (Guarantee::Stale { staleness }, "stale", Some("37")),
+    ] {
+        for found in [None, found(None)] {
+            let response = read(ReadAnswer { guarantee, ..read_answer(found) }, None);
+            let header = |name| response.headers().get(name).and_then(|it| it.to_str().ok());
+            assert_eq!(header(header::CONSISTENCY), Some(name));
+            assert_eq!(header(header::STALENESS_MS), age);
+        }
+    }
 }

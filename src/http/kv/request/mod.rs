@@ -80,9 +80,9 @@ impl Asked {
 }
 
 fn get(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
-    let query = query(uri, &[Name::Consistency, Name::Timeout])?;
+    let query = query(uri, &[Name::Consistency, Name::MaxStaleness, Name::Timeout])?;
     let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
-    let consistency = consistency(query.get(Name::Consistency))?;
+    let consistency = consistency(&query)?;
     condition::absent(headers, &IF_MATCH, "PUT and DELETE")?;
     let known = condition::tag(headers, &IF_NONE_MATCH)?;
     let key = target::key(uri, &query)?;
@@ -118,23 +118,44 @@ fn query<'a>(uri: &'a Uri, known: &[Name]) -> Result<Query<'a>, Box<Problem>> {
     Query::parse(uri, &[key64, known].concat())
 }
 
-/// Reads what a read promises. Less is never given in its place (D6).
-fn consistency(text: Option<&str>) -> Result<Consistency, Box<Problem>> {
-    let refuse = |code, detail: String| {
-        let hint = "use consistency=linearizable, or leave it out";
-        refused(400, code, "This consistency cannot be given", detail, hint)
+/// Reads what a read asks for. Less is never given in its place (D6).
+fn consistency(query: &Query<'_>) -> Result<Consistency, Box<Problem>> {
+    let max_staleness = query.get(Name::MaxStaleness);
+    let consistency = match query.get(Name::Consistency) {
+        None | Some("linearizable") => Consistency::Linearizable,
+        Some("lease") => Consistency::Lease,
+        Some("stale") => {
+            let max_staleness = max_staleness.map(staleness).transpose()?;
+            return Ok(Consistency::Stale { max_staleness });
+        }
+        Some(other) => {
+            let detail = format!(
+                "there is no consistency {other:?}; there are linearizable, lease and stale"
+            );
+            let hint = "use consistency=linearizable, or leave it out";
+            let title = "This consistency cannot be given";
+            return Err(refused(400, "bad-consistency", title, detail, hint));
+        }
     };
-    match text {
-        None | Some("linearizable") => Ok(Consistency::Linearizable),
-        Some(later @ ("lease" | "stale")) => Err(refuse(
-            "consistency-not-available",
-            format!("consistency={later} is not available yet: it comes with a later version"),
-        )),
-        Some(other) => Err(refuse(
-            "bad-consistency",
-            format!("there is no consistency {other:?}; there is linearizable"),
+    match max_staleness {
+        None => Ok(consistency),
+        Some(_) => Err(bad_staleness(
+            "max_staleness bounds stale reads alone; these answers are never stale".to_owned(),
         )),
     }
+}
+
+/// Reads how old a stale answer may be.
+fn staleness(text: &str) -> Result<Duration, Box<Problem>> {
+    match duration::parse_ms(text).map_err(|error| bad_staleness(error.to_string()))? {
+        0 => Err(bad_staleness("no stale answer is less than 1 ms old".to_owned())),
+        ms => Ok(Duration::from_millis(ms)),
+    }
+}
+
+fn bad_staleness(detail: String) -> Box<Problem> {
+    let hint = "consistency=stale&max_staleness=500ms; for the latest value leave both out";
+    refused(400, "bad-max-staleness", "This staleness cannot be asked for", detail, hint)
 }
 
 /// Reads how long a key lives.

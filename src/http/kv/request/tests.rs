@@ -104,7 +104,10 @@ fn keys_that_a_path_cannot_carry_get_their_url() {
 fn parameters_are_known_and_said_once() {
     let problem = refused_with(&["GET /v1/kv/a?ttl=1s"], 400, "unknown-parameter");
     assert!(problem.detail.contains("\"ttl\""), "{}", problem.detail);
-    assert_eq!(problem.hint.as_deref(), Some("this request takes consistency, timeout"));
+    assert_eq!(
+        problem.hint.as_deref(),
+        Some("this request takes consistency, max_staleness, timeout")
+    );
     refused_with(&["GET /v1/kv/a?max_stalenes=1s"], 400, "unknown-parameter");
     refused_with(&["GET /v1/kv/a?Timeout=1s"], 400, "unknown-parameter");
     refused_with(&["GET /v1/kv/a?key64=YQ"], 400, "unknown-parameter");
@@ -114,15 +117,35 @@ fn parameters_are_known_and_said_once() {
 
 #[test]
 fn consistency_is_what_was_asked_for_or_an_error() {
-    assert!(parse(&["GET /v1/kv/a?consistency=linearizable"]).is_ok());
-    for later in ["lease", "stale"] {
-        let target = format!("GET /v1/kv/a?consistency={later}");
-        let problem = refused_with(&[&target], 400, "consistency-not-available");
-        assert!(problem.detail.contains("later version"));
-    }
+    let asked = |query: &str| match parse(&[&format!("GET /v1/kv/a{query}")])
+        .expect("good input")
+        .operation
+    {
+        Operation::Get { consistency, .. } => consistency,
+        Operation::Put { .. } | Operation::Delete { .. } => panic!("it reads"),
+    };
+    let stale = |max_ms: Option<u64>| Consistency::Stale {
+        max_staleness: max_ms.map(Duration::from_millis),
+    };
+    assert_eq!(asked(""), Consistency::Linearizable);
+    assert_eq!(asked("?consistency=linearizable"), Consistency::Linearizable);
+    assert_eq!(asked("?consistency=lease"), Consistency::Lease);
+    assert_eq!(asked("?consistency=stale"), stale(None));
+    assert_eq!(asked("?max_staleness=2s&consistency=stale"), stale(Some(2_000)));
     for unknown in ["linearisable", "Linearizable", "", "quorum"] {
         refused_with(&[&format!("GET /v1/kv/a?consistency={unknown}")], 400, "bad-consistency");
     }
+    for query in [
+        "max_staleness=1s",
+        "consistency=lease&max_staleness=1s",
+        "consistency=linearizable&max_staleness=1s",
+        "consistency=stale&max_staleness=0s",
+        "consistency=stale&max_staleness=1",
+        "consistency=stale&max_staleness=",
+    ] {
+        refused_with(&[&format!("GET /v1/kv/a?{query}")], 400, "bad-max-staleness");
+    }
+    refused_with(&["PUT /v1/kv/a?max_staleness=1s"], 400, "unknown-parameter");
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! The kinds of reads (D6). None ever gives less than it says.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Inner;
+use super::api::{Answer, Consistency, Guarantee, Operation, Refusal};
+use super::router::Miss;
+use crate::shard::Shard;
+use crate::shard::lookup::{Lookup, ReadFailure};
+use crate::words::Key;
+
+/// Whether any replica may carry it out, not the leader's alone.
+pub(super) fn takes_any_replica(operation: &Operation) -> bool {
+    matches!(operation, Operation::Read { consistency: Consistency::Stale { .. }, .. })
+}
+
+/// Looks a key up and says what the answer promises.
+pub(super) async fn look_up(
+    shard: &Shard,
+    key: &Key,
+    consistency: Consistency,
+    deadline: Instant,
+) -> Result<(Lookup, Guarantee), ReadFailure> {
+    match consistency {
+        Consistency::Linearizable => {}
+        Consistency::Lease => {
+            if let Some(lookup) = shard.read_by_lease(key, deadline).await? {
+                return Ok((lookup, Guarantee::Lease));
+            }
+        }
+        Consistency::Stale { max_staleness } => {
+            let (lookup, staleness) = shard.read_stale(key, max_staleness, deadline).await?;
+            return Ok((lookup, Guarantee::Stale { staleness }));
+        }
+    }
+    Ok((shard.read(key, deadline).await?, Guarantee::Linearizable))
+}
+
+/// Takes an answer that another node gave at most `since_asked` ago. It has grown older on its way,
+/// and may be too old by now.
+pub(super) fn arrived(
+    mut answer: Answer,
+    operation: &Operation,
+    since_asked: Duration,
+) -> Result<Answer, Miss> {
+    if let Answer::Read(read) = &mut answer
+        && let Guarantee::Stale { staleness } = &mut read.guarantee
+    {
+        *staleness += Duration::from_millis(millis(since_asked) + 1);
+        if let Operation::Read { consistency: Consistency::Stale { max_staleness }, .. } = operation
+            && max_staleness.is_some_and(|max| max < *staleness)
+        {
+            let staleness_ms = Some(millis(*staleness));
+            let (shard, node) = (read.facts.shard, read.facts.node);
+            return Err(Refusal::TooStale { shard, node, staleness_ms }.into());
+        }
+    }
+    Ok(answer)
+}
+
+impl Inner {
+    pub(super) fn too_stale(&self, shard: &Shard, staleness: Option<Duration>) -> Refusal {
+        Refusal::TooStale {
+            shard: shard.group().shard,
+            node: self.me(),
+            staleness_ms: staleness.map(millis),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
