@@ -2,26 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
-use steadfast_raft::node::api::{InitRequest, ShardHash};
+use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{LogPosition, ShardId};
+use steadfast_raft::words::{ClusterId, LogPosition, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
 use crate::history::{Ask, History, Record};
 use crate::life::Timekeeping;
+use crate::locked;
 use crate::machine::{MACHINES, Machine, address};
 use crate::network::Network;
 use crate::trace::{Trace, Traced};
 
-/// How long the founding of a cluster may take.
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cluster without faults may take until every node serves again.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the replicas of an idle cluster may take to become equal.
@@ -40,12 +39,10 @@ pub(crate) struct Cluster {
     stop: Arc<AtomicBool>,
     notes: Mutex<Vec<String>>,
     problems: Mutex<Vec<String>>,
-    hashes: Mutex<BTreeMap<LogPosition, u128>>,
+    /// The cluster that was founded, as an answer to `init` named it.
+    founded: Mutex<Option<ClusterId>>,
+    hashes: Mutex<BTreeMap<(ShardId, LogPosition), u128>>,
     timekeeping: Mutex<Timekeeping>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cluster {
@@ -70,6 +67,7 @@ impl Cluster {
             stop: Arc::default(),
             notes: Mutex::default(),
             problems: Mutex::default(),
+            founded: Mutex::default(),
             hashes: Mutex::default(),
             timekeeping: Mutex::default(),
         }
@@ -112,21 +110,35 @@ impl Cluster {
         self.machines.iter().map(Machine::snapshots).sum()
     }
 
-    /// Starts all machines and founds the cluster.
-    pub(crate) async fn found(&self) {
+    /// Returns the cluster that a machine belongs to, if there is one and it can tell.
+    fn cluster_of(&self, machine: &Machine) -> Option<ClusterId> {
+        Some(machine.node()?.status().member?.0)
+    }
+
+    /// Checks that there is one cluster, and all belong to it.
+    pub(crate) fn check_cluster(&self) {
+        let founded = *locked(&self.founded);
         for machine in self.machines.iter() {
-            self.expect(machine.start().await);
-        }
-        let request = InitRequest { nodes: (0..MACHINES).map(address).collect() };
-        let node = self.machines[0].node().expect("it was started");
-        let deadline = Instant::now() + INIT_TIMEOUT;
-        while let Err(error) = node.init(request.clone(), deadline).await {
-            if deadline <= Instant::now() {
-                return self.problem(format!("the cluster was not founded: {error}"));
+            let cluster = self.cluster_of(machine);
+            if cluster != founded {
+                let m = machine.index + 1;
+                self.problem(format!("m{m} is of {cluster:?}, not of {founded:?}"));
             }
-            sleep(LOOK_INTERVAL).await;
         }
-        self.note("founded");
+    }
+
+    /// Asks a machine to found the cluster, or to go on with that.
+    pub(crate) async fn init(&self, machine: &Machine, patience: Duration) -> Result<(), String> {
+        let process = machine.process().ok_or("nothing runs there")?;
+        let request = InitRequest { nodes: (0..MACHINES).map(address).collect() };
+        let asking = async { process.node.init(request, Instant::now() + patience).await };
+        let answer = timeout(patience, process.freezer.clone().run(asking)).await;
+        let answer = answer.map_err(|_late| "no answer")?.map_err(|error| error.to_string())?;
+        let known = *locked(&self.founded).get_or_insert(answer.cluster);
+        if known != answer.cluster {
+            self.problem(format!("{} was founded beside {known}", answer.cluster));
+        }
+        Ok(())
     }
 
     /// Starts the clients. They run until [`Cluster::finish`].
@@ -151,31 +163,40 @@ impl Cluster {
         let now_ms = self.history.now_ms();
         locked(&self.timekeeping).look(now_ms, &self.machines, &self.network);
         for machine in self.machines.iter() {
-            self.compare_hash(machine).await;
+            self.compare_hashes(machine).await;
         }
     }
 
-    /// Checks that the replica has what every other had at the same position (invariant 3).
-    async fn compare_hash(&self, machine: &Machine) -> Option<ShardHash> {
-        let node = machine.node()?;
-        let hash = node.hash(ShardId(1)).await?;
-        let position = hash.applied?;
-        let known = *locked(&self.hashes).entry(position).or_insert(hash.hash);
-        if known != hash.hash {
-            let m = machine.index + 1;
-            self.problem(format!("m{m} differs from another replica at {position}"));
+    /// Checks that the replicas on a machine have what every other had at the same position
+    /// (invariant 3). Returns how far each is.
+    async fn compare_hashes(&self, machine: &Machine) -> BTreeMap<ShardId, LogPosition> {
+        let mut positions = BTreeMap::new();
+        let Some(node) = machine.node() else { return positions };
+        for ShardStatus { shard, .. } in node.status().shards {
+            let Some(ShardHash { applied: Some(position), hash, .. }) = node.hash(shard).await
+            else {
+                continue;
+            };
+            let known = *locked(&self.hashes).entry((shard, position)).or_insert(hash);
+            if known != hash {
+                let m = machine.index + 1;
+                self.problem(format!("{shard} on m{m} is not as elsewhere at {position}"));
+            }
+            positions.insert(shard, position);
         }
-        Some(hash)
+        positions
     }
 
-    /// Checks that a cluster without faults comes to serve, everywhere and in time.
+    /// Checks that a cluster without faults comes to serve: every key, at every node, in time.
     pub(crate) async fn recover(&self) {
         let begun = Instant::now();
         let mut client = self.client(CLIENTS);
         for (index, machine) in self.machines.iter().enumerate() {
             let served = timeout(RECOVERY_TIMEOUT, async {
-                while !self.read(&mut client, machine, 0).await {
-                    sleep(LOOK_INTERVAL).await;
+                for key in 0..KEYS {
+                    while !self.read(&mut client, machine, key).await {
+                        sleep(LOOK_INTERVAL).await;
+                    }
                 }
             });
             if served.await.is_err() {
@@ -208,6 +229,7 @@ impl Cluster {
                 }
             }
         }
+        self.check_cluster();
         if timeout(SETTLE_TIMEOUT, self.settle()).await.is_err() {
             self.problem("the replicas do not become equal".into());
         }
@@ -222,10 +244,10 @@ impl Cluster {
         loop {
             let mut positions = Vec::new();
             for machine in self.machines.iter() {
-                positions.push(self.compare_hash(machine).await.map(|hash| hash.applied));
+                positions.push(self.compare_hashes(machine).await);
             }
             positions.dedup();
-            if positions.len() == 1 && positions[0].is_some() {
+            if positions.len() == 1 && !positions[0].is_empty() {
                 return;
             }
             sleep(LOOK_INTERVAL).await;

@@ -75,6 +75,8 @@ impl Timekeeping {
 fn in_touch(one: &Machine, other: &Machine, network: &Network) -> bool {
     let (Some(this), Some(that)) = (one.process(), other.process()) else { return false };
     let Some(linked) = network.linked_since(one.index, other.index) else { return false };
-    let since = this.since.max(that.since).max(linked.unwrap_or(this.since));
+    let (Some(one), Some(other)) = (one.moving_since(), other.moving_since()) else { return false };
+    let since =
+        [Some(that.since), linked, one, other].into_iter().flatten().fold(this.since, Instant::max);
     HEARD_AFTER <= Instant::now().duration_since(since)
 }
