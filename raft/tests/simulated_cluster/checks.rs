@@ -50,7 +50,6 @@ struct Sight<'a> {
 /// The history of one shard.
 struct Checker<'a> {
     records: Vec<&'a Record>,
-    /// Stretches of true time, in milliseconds, for which D5 promises nothing about lives.
     timeless: &'a [(u64, u64)],
     puts: BTreeMap<u64, &'a Record>,
     mutations: BTreeMap<u64, Mutation>,
@@ -59,7 +58,10 @@ struct Checker<'a> {
 }
 
 /// Returns everything that is wrong with a history.
-pub(crate) fn check(records: &[Record], timeless: &[(u64, u64)]) -> Vec<String> {
+///
+/// `timeless` are, by shard, the stretches of true time, in milliseconds, for which D5 promises
+/// nothing about lives.
+pub(crate) fn check(records: &[Record], timeless: &BTreeMap<u32, Vec<(u64, u64)>>) -> Vec<String> {
     let mut problems = Vec::new();
     let mut shards = BTreeMap::new();
     for record in records {
@@ -78,7 +80,8 @@ pub(crate) fn check(records: &[Record], timeless: &[(u64, u64)]) -> Vec<String> 
             histories.entry(shard).or_default().push(record);
         }
     }
-    for history in histories.into_values() {
+    for (shard, history) in histories {
+        let timeless = timeless.get(&shard).map(Vec::as_slice).unwrap_or_default();
         problems.extend(check_shard(history, timeless));
     }
     problems

@@ -14,7 +14,7 @@ use steadfast_raft::words::{Key, Revision, TtlMs, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::history::{Ask, At, History, If, Outcome, Record};
-use crate::machine::{MACHINES, Machine, Process};
+use crate::machine::{Machine, Process};
 
 /// How many clients there are.
 pub(crate) const CLIENTS: usize = 4;
@@ -59,7 +59,7 @@ impl Client {
     /// Asks one thing after another until told to stop.
     pub(crate) async fn run(mut self, stop: Arc<AtomicBool>) {
         while !stop.load(Ordering::Relaxed) {
-            let machine = self.random.random_range(0..MACHINES);
+            let machine = self.random.random_range(0..self.machines.len());
             let (key, ask) = self.choose();
             let patience = Duration::from_millis(self.random.random_range(200..2_500));
             if let Some(process) = self.machines[machine].process() {

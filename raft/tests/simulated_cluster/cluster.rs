@@ -1,4 +1,4 @@
-//! Three machines, a network, clients, and what is checked of the cluster as a whole.
+//! Machines, a network, clients, and what is checked of the cluster as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{ClusterId, LogPosition, ShardId};
+use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
 use crate::history::{Ask, History, Record};
 use crate::life::Timekeeping;
 use crate::locked;
-use crate::machine::{MACHINES, Machine, address};
+use crate::machine::{Machine, address};
 use crate::network::Network;
 use crate::trace::{Trace, Traced};
 
@@ -42,7 +42,7 @@ pub(crate) struct Cluster {
     /// The cluster that was founded, as an answer to `init` named it.
     founded: Mutex<Option<ClusterId>>,
     hashes: Mutex<BTreeMap<(ShardId, LogPosition), u128>>,
-    timekeeping: Mutex<Timekeeping>,
+    timekeeping: Mutex<BTreeMap<u32, Timekeeping>>,
 }
 
 impl Cluster {
@@ -52,8 +52,9 @@ impl Cluster {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let settings = settings(&mut random);
         let network = Arc::new(Network::new(&mut random));
-        let machines: Vec<_> = (0..MACHINES)
-            .map(|index| Machine::new(index, random.random(), &network, &trace, &settings))
+        let count = if random.random_bool(0.25) { 5 } else { 3 };
+        let machines: Vec<_> = (0..count)
+            .map(|index| Machine::new((index, count), random.random(), &network, &trace, &settings))
             .collect();
         for machine in &machines {
             machine.clock.skew_ms.store(random.random_range(-5_000..5_000), Ordering::Relaxed);
@@ -101,8 +102,11 @@ impl Cluster {
         self.trace.finish()
     }
 
-    pub(crate) fn timeless(&self) -> Vec<(u64, u64)> {
-        locked(&self.timekeeping).stretches(self.history.now_ms())
+    /// Returns, by shard, the stretches of true time for which D5 promises nothing about lives.
+    pub(crate) fn timeless(&self) -> BTreeMap<u32, Vec<(u64, u64)>> {
+        let now_ms = self.history.now_ms();
+        let timekeeping = locked(&self.timekeeping);
+        timekeeping.iter().map(|(&shard, it)| (shard, it.stretches(now_ms))).collect()
     }
 
     /// Returns how many snapshots there are on all disks.
@@ -130,7 +134,7 @@ impl Cluster {
     /// Asks a machine to found the cluster, or to go on with that.
     pub(crate) async fn init(&self, machine: &Machine, patience: Duration) -> Result<(), String> {
         let process = machine.process().ok_or("nothing runs there")?;
-        let request = InitRequest { nodes: (0..MACHINES).map(address).collect() };
+        let request = InitRequest { nodes: (0..self.machines.len()).map(address).collect() };
         let asking = async { process.node.init(request, Instant::now() + patience).await };
         let answer = timeout(patience, process.freezer.clone().run(asking)).await;
         let answer = answer.map_err(|_late| "no answer")?.map_err(|error| error.to_string())?;
@@ -161,9 +165,25 @@ impl Cluster {
 
     async fn look(&self) {
         let now_ms = self.history.now_ms();
-        locked(&self.timekeeping).look(now_ms, &self.machines, &self.network);
+        self.keep_time(now_ms);
         for machine in self.machines.iter() {
             self.compare_hashes(machine).await;
+        }
+    }
+
+    fn keep_time(&self, now_ms: u64) {
+        let mut timekeeping = locked(&self.timekeeping);
+        for node in self.machines.iter().filter_map(Machine::node) {
+            for ShardStatus { shard, voters, .. } in node.status().shards {
+                if !voters.is_empty() {
+                    let members = voters.iter().map(|&node| machine_of(node)).collect();
+                    let new = || Timekeeping::new(members, now_ms);
+                    timekeeping.entry(shard.0).or_insert_with(new);
+                }
+            }
+        }
+        for shard in timekeeping.values_mut() {
+            shard.look(now_ms, &self.machines, &self.network);
         }
     }
 
@@ -239,20 +259,31 @@ impl Cluster {
         self.history.take()
     }
 
-    /// Waits until all replicas have applied the same, and compares them.
+    /// Waits until all replicas of each shard have applied the same, and compares them.
     async fn settle(&self) {
         loop {
-            let mut positions = Vec::new();
+            let mut replicas: BTreeMap<ShardId, Vec<LogPosition>> = BTreeMap::new();
             for machine in self.machines.iter() {
-                positions.push(self.compare_hashes(machine).await);
+                for (shard, position) in self.compare_hashes(machine).await {
+                    replicas.entry(shard).or_default().push(position);
+                }
             }
-            positions.dedup();
-            if positions.len() == 1 && !positions[0].is_empty() {
+            let members = |shard: &ShardId| locked(&self.timekeeping)[&shard.0].members();
+            let equal = |(shard, positions): (&ShardId, &Vec<LogPosition>)| {
+                positions.len() == members(shard)
+                    && positions.iter().all(|&position| position == positions[0])
+            };
+            if replicas.len() == locked(&self.timekeeping).len() && replicas.iter().all(equal) {
                 return;
             }
             sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+/// Returns the machine that a node runs on.
+fn machine_of(node: NodeId) -> usize {
+    node.0 as usize - 1
 }
 
 /// Draws settings that make the log turn over within a run.

@@ -5,7 +5,7 @@
 //! | kill, power cut         | of one machine, also in the middle of a change to its disk; of all |
 //! | stop                    | a leader hands over and the process ends                           |
 //! | cut                     | one link, one way or both                                          |
-//! | isolate                 | one machine, or that which leads some shard, from all others       |
+//! | isolate                 | a minority, or the leader of some shard, from all others           |
 //! | ring                    | each machine hears its predecessor and is heard by its successor   |
 //! | freeze                  | the process stands still until it is thawed                        |
 //! | slow disk, full disk    | syncs that take long; no room for anything new                     |
@@ -23,7 +23,7 @@ use steadfast_raft::disk::sim::Tearing;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
-use crate::machine::{Crash, MACHINES, Machine};
+use crate::machine::{Crash, Machine};
 
 /// How long after its disk was told to fail a process may take to notice.
 const DOOM_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ impl Faults {
             self.step().await;
         }
         self.heal_all();
-        for machine in 0..MACHINES {
+        for machine in 0..self.count() {
             self.start(machine).await;
         }
     }
@@ -73,7 +73,7 @@ impl Faults {
     }
 
     async fn step(&mut self) {
-        let machine = self.random.random_range(0..MACHINES);
+        let machine = self.random.random_range(0..self.count());
         if self.machine(machine).process().is_none() && self.random.random_bool(0.7) {
             return self.start(machine).await;
         }
@@ -84,7 +84,7 @@ impl Faults {
             32..41 => self.stop(machine).await,
             41..48 => self.cut(machine, false),
             48..55 => self.cut(machine, true),
-            55..60 => self.isolate(machine),
+            55..60 => self.split(machine),
             60..65 => self.isolate_leader(machine),
             65..68 => self.ring(),
             68..75 => self.freeze(machine),
@@ -94,6 +94,11 @@ impl Faults {
             94..100 => self.jump(machine),
             _ => unreachable!("the range is 0..100"),
         }
+    }
+
+    /// Returns how many machines there are.
+    fn count(&self) -> usize {
+        self.cluster.machines.len()
     }
 
     fn machine(&self, machine: usize) -> &Machine {
@@ -162,10 +167,10 @@ impl Faults {
         for (machine, node) in cluster.machines.iter().zip(nodes) {
             self.cluster.expect(machine.bury(node, crash).await);
         }
-        let first = self.random.random_range(0..MACHINES);
-        for machine in 0..MACHINES {
+        let first = self.random.random_range(0..self.count());
+        for machine in 0..self.count() {
             if self.random.random_bool(0.8) {
-                self.start((first + machine) % MACHINES).await;
+                self.start((first + machine) % self.count()).await;
             }
         }
     }
@@ -181,17 +186,30 @@ impl Faults {
     }
 
     fn cut(&mut self, machine: usize, both_ways: bool) {
-        let other = (machine + self.random.random_range(1..MACHINES)) % MACHINES;
+        let count = self.count();
+        let other = (machine + self.random.random_range(1..count)) % count;
         self.cut_link(machine, other);
         if both_ways {
             self.cut_link(other, machine);
         }
     }
 
-    fn isolate(&mut self, machine: usize) {
-        for other in (0..MACHINES).filter(|&other| other != machine) {
-            self.cut_link(machine, other);
-            self.cut_link(other, machine);
+    /// Parts a minority from all others.
+    fn split(&mut self, machine: usize) {
+        let count = self.count();
+        let mut minority = vec![machine];
+        while minority.len() < count / 2 && self.random.random_bool(0.5) {
+            minority.push((minority[minority.len() - 1] + 1) % count);
+        }
+        self.isolate(&minority);
+    }
+
+    fn isolate(&mut self, some: &[usize]) {
+        for &one in some {
+            for other in (0..self.count()).filter(|other| !some.contains(other)) {
+                self.cut_link(one, other);
+                self.cut_link(other, one);
+            }
         }
     }
 
@@ -200,17 +218,17 @@ impl Faults {
         let status = self.machine(machine).node().map(|node| node.status());
         let shards = status.map(|status| status.shards).unwrap_or_default();
         if shards.is_empty() {
-            return self.isolate(machine);
+            return self.isolate(&[machine]);
         }
         let leader = shards[self.random.random_range(0..shards.len())].leader;
         let leader = leader.and_then(|leader| usize::try_from(leader.0).ok()?.checked_sub(1));
-        self.isolate(leader.filter(|&leader| leader < MACHINES).unwrap_or(machine));
+        self.isolate(&[leader.filter(|&leader| leader < self.count()).unwrap_or(machine)]);
     }
 
     /// Cuts one direction of each link, all the way round.
     fn ring(&mut self) {
-        for machine in 0..MACHINES {
-            self.cut_link((machine + 1) % MACHINES, machine);
+        for machine in 0..self.count() {
+            self.cut_link((machine + 1) % self.count(), machine);
         }
     }
 

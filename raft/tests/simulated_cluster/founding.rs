@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
-use crate::machine::{Crash, MACHINES};
+use crate::machine::Crash;
 
 /// How long a founding without faults may take.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +53,8 @@ pub(crate) async fn found(seed: u64, cluster: &Arc<Cluster>) {
 
 /// Has some processes die at some change to their disks, while one of them founds the cluster.
 async fn disturb(cluster: &Cluster, random: &mut Xoshiro256PlusPlus) {
-    let founder = if random.random_bool(0.8) { 0 } else { random.random_range(0..MACHINES) };
+    let count = cluster.machines.len();
+    let founder = if random.random_bool(0.8) { 0 } else { random.random_range(0..count) };
     let mut victims = Vec::new();
     for machine in cluster.machines.iter() {
         if random.random_bool(0.5) {

@@ -29,9 +29,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest that a sync usually takes, in milliseconds.
 const SYNC_MS_MAX: u64 = 20;
 
-/// How many machines there are.
-pub(crate) const MACHINES: usize = 3;
-
 /// What a crash does to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
@@ -55,6 +52,8 @@ pub(crate) struct Process {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) index: usize,
+    /// How many machines there are.
+    count: usize,
     pub(crate) disk: SimDisk,
     pub(crate) clock: Arc<SimClock>,
     /// How long a sync usually takes.
@@ -82,7 +81,7 @@ pub(crate) fn address(machine: usize) -> Address {
 
 impl Machine {
     pub(crate) fn new(
-        index: usize,
+        (index, count): (usize, usize),
         seed: u64,
         network: &Arc<Network>,
         trace: &Trace,
@@ -93,6 +92,7 @@ impl Machine {
         disk.set_sync_latency(sync_latency);
         Self {
             index,
+            count,
             disk,
             sync_latency,
             clock: Arc::new(SimClock::new(WALL_MS)),
@@ -260,7 +260,7 @@ impl Machine {
 
     fn others(&self) -> impl Iterator<Item = usize> {
         let me = self.index;
-        (0..MACHINES).filter(move |&other| other != me)
+        (0..self.count).filter(move |&other| other != me)
     }
 
     fn isolate(&self) {
