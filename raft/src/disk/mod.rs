@@ -12,6 +12,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub mod real;
 pub mod sim;
@@ -21,8 +22,9 @@ pub use sim::SimDisk;
 
 /// A tree of files.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// Whether calls take real time, so that the log's writer belongs on a thread of its own.
-    fn is_real(&self) -> bool;
+    /// Returns how long a sync of the log takes now, in simulations. `None` on a real disk: its
+    /// calls take their time themselves, so the log's writer belongs on a thread of its own.
+    fn simulated_sync(&self) -> Option<Duration>;
     /// Creates an empty file for reading and writing. Fails if it exists.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading and writing.

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Disk, DiskFile};
 
@@ -17,8 +18,8 @@ const SECTOR_BYTES_MIN: usize = 512;
 pub struct RealDisk;
 
 impl Disk for RealDisk {
-    fn is_real(&self) -> bool {
-        true
+    fn simulated_sync(&self) -> Option<Duration> {
+        None
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use rand::RngExt;
 use tokio::time::Instant;
 
 use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispatch};
@@ -20,9 +19,6 @@ use crate::transport::bootstrap::Claim;
 use crate::wal::Writer;
 use crate::words::{GroupId, ReplicaId};
 
-/// Longest time that a simulated disk takes for a sync. Each start draws its own, so that some
-/// nodes have slow disks: what is acknowledged before its sync is lost only there.
-const SIMULATED_SYNC_MS_MAX: u64 = 20;
 /// Time until peers are asked again for a snapshot.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a node looks whether a full disk keeps a leader here from its work.
@@ -119,14 +115,14 @@ impl Node {
 
 impl Inner {
     fn run_writer(self: &Arc<Self>, writer: Writer) {
-        let task = if self.seams.disk.is_real() {
+        let disk = Arc::clone(&self.seams.disk);
+        let task = if disk.simulated_sync().is_none() {
             WriterTask::Thread(writer.run_thread())
         } else {
             let inner = Arc::downgrade(self);
-            let sync_ms = runtime::random().random_range(0..=SIMULATED_SYNC_MS_MAX);
+            let latency = move || disk.simulated_sync().unwrap_or_default();
             WriterTask::Task(runtime::spawn(async move {
-                if let (Err(error), Some(inner)) =
-                    (writer.run_task(Duration::from_millis(sync_ms)).await, inner.upgrade())
+                if let (Err(error), Some(inner)) = (writer.run_task(latency).await, inner.upgrade())
                 {
                     inner.fail(format!("the log cannot be written: {error}"));
                 }

@@ -23,10 +23,13 @@ use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt::{AsyncRuntime, OptionalSend};
 use openraft_rt_tokio::TokioRuntime;
 
+pub mod freezer;
 pub mod watch;
 
 #[cfg(test)]
 mod tests;
+
+use self::freezer::Freezer;
 
 /// tokio, with numbers drawn from the seeds of tasks.
 type Seeded = DeterministicRng<TokioRuntime>;
@@ -52,7 +55,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Seeded::spawn(future)
+    <Runtime as AsyncRuntime>::spawn(future)
 }
 
 /// Returns the generator of the task that calls.
@@ -70,7 +73,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// As [`Seeded`] has it, but for the watch channels.
+/// As [`Seeded`] has it, but for the watch channels and what a [`Freezer`] holds.
 impl AsyncRuntime for Runtime {
     type JoinError = <Seeded as AsyncRuntime>::JoinError;
     type JoinHandle<T: OptionalSend + 'static> = Task<T>;
@@ -89,7 +92,10 @@ impl AsyncRuntime for Runtime {
         F: Future + OptionalSend + 'static,
         F::Output: OptionalSend + 'static,
     {
-        Seeded::spawn(future)
+        match Freezer::current() {
+            Some(freezer) => Seeded::spawn(freezer.run(future)),
+            None => Seeded::spawn(future),
+        }
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

@@ -88,7 +88,7 @@ impl Writer {
     /// # Errors
     ///
     /// If a write or sync fails: the simulated node dies of it. No callback runs after that.
-    pub async fn run_task(mut self, sync_latency: Duration) -> io::Result<()> {
+    pub async fn run_task(mut self, sync_latency: impl Fn() -> Duration) -> io::Result<()> {
         loop {
             let item = match self.ready()? {
                 Some(item) => item,
@@ -99,7 +99,7 @@ impl Writer {
             };
             self.write(item)?;
             if !self.waiting.is_empty() {
-                tokio::time::sleep(sync_latency).await;
+                tokio::time::sleep(sync_latency()).await;
             }
             self.settle()?;
         }

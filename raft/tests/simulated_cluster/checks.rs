@@ -1,9 +1,9 @@
 //! What a history must be like.
 //!
 //! Every answer says where it stands in the shard's own history: the count of mutations and the
-//! log time as of it ([`At`]), and a mutation's count is its own. So the cluster itself names the
+//! log time as of it ([`At`]), and a mutation's count is its own. So each shard itself names the
 //! order in which it claims to have carried everything out, and nothing has to be searched for.
-//! A history passes if that order
+//! A history passes if each key stays in one shard, and the order of each shard
 //!
 //! 1. agrees with real time: what ended before something else began stands before it (invariant 5;
 //!    a lost acknowledged write shows here at the latest: its count is given out again);
@@ -15,8 +15,9 @@
 //! A write of unknown outcome may take effect at any time after it began, or never. One that was
 //! read is known from then on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::client::LATE;
 use crate::history::{Ask, At, If, Outcome, Record};
 
 /// What lives may deviate by beyond D5's one part in twenty, in milliseconds: a tick, and what
@@ -46,9 +47,9 @@ struct Sight<'a> {
     record: &'a Record,
 }
 
+/// The history of one shard.
 struct Checker<'a> {
-    records: &'a [Record],
-    /// Stretches of true time, in milliseconds, for which D5 promises nothing about lives.
+    records: Vec<&'a Record>,
     timeless: &'a [(u64, u64)],
     puts: BTreeMap<u64, &'a Record>,
     mutations: BTreeMap<u64, Mutation>,
@@ -57,23 +58,54 @@ struct Checker<'a> {
 }
 
 /// Returns everything that is wrong with a history.
-pub(crate) fn check(records: &[Record], timeless: &[(u64, u64)]) -> Vec<String> {
-    let puts = records.iter().filter_map(|record| match record.ask {
+///
+/// `timeless` are, by shard, the stretches of true time, in milliseconds, for which D5 promises
+/// nothing about lives.
+pub(crate) fn check(records: &[Record], timeless: &BTreeMap<u32, Vec<(u64, u64)>>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut shards = BTreeMap::new();
+    for record in records {
+        if matches!(&record.outcome, Outcome::Unknown(why) if why == LATE) {
+            problems.push(format!("no answer long after its deadline: {record:?}"));
+        }
+        let Some(at) = record.outcome.at() else { continue };
+        if *shards.entry(record.key).or_insert(at.shard) != at.shard {
+            problems.push(format!("its key was in another shard: {record:?}"));
+        }
+    }
+    let mut histories: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        // Of a key that was never answered for, there is nothing to tell.
+        if let Some(&shard) = shards.get(&record.key) {
+            histories.entry(shard).or_default().push(record);
+        }
+    }
+    for (shard, history) in histories {
+        let timeless = timeless.get(&shard).map(Vec::as_slice).unwrap_or_default();
+        problems.extend(check_shard(history, timeless));
+    }
+    problems
+}
+
+/// Returns everything that is wrong with the history of one shard.
+fn check_shard(records: Vec<&Record>, timeless: &[(u64, u64)]) -> Vec<String> {
+    let puts = records.iter().filter_map(|&record| match record.ask {
         Ask::Put { id, .. } => Some((id, record)),
         Ask::Delete { .. } | Ask::Read => None,
     });
+    let puts = puts.collect();
     let mut checker = Checker {
         records,
         timeless,
-        puts: puts.collect(),
+        puts,
         mutations: BTreeMap::new(),
         revisions: BTreeMap::new(),
         problems: Vec::new(),
     };
     checker.learn();
     checker.check_real_time();
-    let keys = records.iter().map(|record| record.key).max().map_or(0, |last| last + 1);
-    for key in 0..keys {
+    let keys: BTreeSet<_> = checker.records.iter().map(|record| record.key).collect();
+    for key in keys {
         checker.check_key(key);
     }
     checker.problems
@@ -82,7 +114,7 @@ pub(crate) fn check(records: &[Record], timeless: &[(u64, u64)]) -> Vec<String> 
 impl<'a> Checker<'a> {
     /// Collects what took effect.
     fn learn(&mut self) {
-        for record in self.records {
+        for record in self.records.clone() {
             match (&record.outcome, record.ask) {
                 (Outcome::Stored { at, .. }, Ask::Put { id, .. }) => {
                     self.note(at.applied, Some(id), record);
@@ -91,9 +123,6 @@ impl<'a> Checker<'a> {
                 (Outcome::Found { id, revision, .. }, _) => {
                     self.note(*revision, Some(*id), record);
                     self.check_origin(*id, record);
-                }
-                (Outcome::Unknown(why), _) if why == "LATE" => {
-                    self.problem("has no answer long after its deadline", record);
                 }
                 (
                     Outcome::Stored { .. }
@@ -139,27 +168,29 @@ impl<'a> Checker<'a> {
         let mut events: Vec<_> = self
             .records
             .iter()
-            .flat_map(|record| [(record.begin.order, record), (record.end.order, record)])
+            .flat_map(|&record| [(record.begin.order, record), (record.end.order, record)])
             .collect();
         events.sort_by_key(|&(order, _)| order);
-        let mut ended = At { applied: 0, now_ms: 0 };
+        let (mut applied, mut now_ms) = (0, 0);
         let mut floors = BTreeMap::new();
         for (order, record) in events {
             if order == record.begin.order {
-                floors.insert(order, ended);
+                floors.insert(order, (applied, now_ms));
             } else {
                 let floor = floors[&record.begin.order];
                 self.check_floor(record, floor);
                 if let Some(at) = record.outcome.at() {
-                    ended.applied = ended.applied.max(at.applied);
-                    ended.now_ms = ended.now_ms.max(at.now_ms);
+                    applied = applied.max(at.applied);
+                    now_ms = now_ms.max(at.now_ms);
                 }
             }
         }
     }
 
-    /// Checks an operation against the most that had been answered before it began.
-    fn check_floor(&mut self, record: &Record, floor: At) {
+    /// Checks an operation against the highest count and time that had been answered before it
+    /// began.
+    fn check_floor(&mut self, record: &Record, floor: (u64, u64)) {
+        let (applied, now_ms) = floor;
         let mutation = match (&record.outcome, record.ask) {
             (Outcome::Stored { at, .. } | Outcome::Deleted { existed: true, at }, _) => {
                 Some(at.applied)
@@ -167,17 +198,18 @@ impl<'a> Checker<'a> {
             (Outcome::Unknown(_), Ask::Put { id, .. }) => self.revisions.get(&id).copied(),
             _ => None,
         };
-        if mutation.is_some_and(|revision| revision <= floor.applied) {
+        if mutation.is_some_and(|revision| revision <= applied) {
             self.problem(&format!("changed what had been answered before, at {floor:?}"), record);
         }
         let at = record.outcome.at();
-        if at.is_some_and(|at| at.applied < floor.applied || at.now_ms < floor.now_ms) {
+        if at.is_some_and(|at| at.applied < applied || at.now_ms < now_ms) {
             self.problem(&format!("went back behind {floor:?}"), record);
         }
     }
 
     fn check_key(&mut self, key: usize) {
-        let of_key = self.records.iter().filter(|record| record.key == key);
+        let mut of_key = self.records.clone();
+        of_key.retain(|record| record.key == key);
         let mut sights = Vec::new();
         for record in of_key {
             self.check_condition(record);

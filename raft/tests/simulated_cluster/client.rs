@@ -14,7 +14,7 @@ use steadfast_raft::words::{Key, Revision, TtlMs, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::history::{Ask, At, History, If, Outcome, Record};
-use crate::machine::{MACHINES, Machine, Process};
+use crate::machine::{Machine, Process};
 
 /// How many clients there are.
 pub(crate) const CLIENTS: usize = 4;
@@ -25,6 +25,9 @@ pub(crate) const KEYS: usize = CLIENTS * KEYS_PER_CLIENT;
 /// How long after its deadline an answer may come: a leader's own verdict at the deadline, asked
 /// for over the network, is worth waiting for.
 const LATE_MAX: Duration = Duration::from_millis(500);
+
+/// What is said of an answer that is late and should not be.
+pub(crate) const LATE: &str = "LATE";
 
 /// One client.
 #[derive(Debug)]
@@ -56,7 +59,7 @@ impl Client {
     /// Asks one thing after another until told to stop.
     pub(crate) async fn run(mut self, stop: Arc<AtomicBool>) {
         while !stop.load(Ordering::Relaxed) {
-            let machine = self.random.random_range(0..MACHINES);
+            let machine = self.random.random_range(0..self.machines.len());
             let (key, ask) = self.choose();
             let patience = Duration::from_millis(self.random.random_range(200..2_500));
             if let Some(process) = self.machines[machine].process() {
@@ -104,9 +107,7 @@ impl Client {
         let outcome = tokio::select! {
             biased;
             () = machines[machine].gone(process.number) => Outcome::Unknown("it died".into()),
-            outcome = timeout_at(deadline + LATE_MAX, self.put_to(&process, key, ask, deadline)) => {
-                outcome.unwrap_or_else(|_late| Outcome::Unknown("LATE".into()))
-            }
+            outcome = self.wait_for_answer(&process, key, ask, deadline) => outcome,
         };
         let end = self.history.end(self.number, &outcome);
         if let Outcome::Stored { at, .. } = &outcome {
@@ -116,6 +117,29 @@ impl Client {
         let client = self.number;
         self.history.add(Record { client, machine, key, ask, begin, end, outcome });
         answered
+    }
+
+    async fn wait_for_answer(
+        &mut self,
+        process: &Process,
+        key: usize,
+        ask: Ask,
+        deadline: Instant,
+    ) -> Outcome {
+        let began = Instant::now();
+        let asking = process.freezer.clone().run(self.put_to(process, key, ask, deadline));
+        match timeout_at(deadline + LATE_MAX, asking).await {
+            Ok(outcome) => outcome,
+            Err(_late) => self.late(process, began),
+        }
+    }
+
+    /// Returns what is to be said of an answer that does not come: a process that stood still has
+    /// an excuse.
+    fn late(&self, process: &Process, began: Instant) -> Outcome {
+        let moving_since = self.machines[process.machine].moving_since();
+        let excused = moving_since.is_none_or(|since| since.is_some_and(|since| began < since));
+        Outcome::Unknown(if excused { "it stood still" } else { LATE }.into())
     }
 
     async fn put_to(&mut self, to: &Process, key: usize, ask: Ask, deadline: Instant) -> Outcome {
@@ -166,7 +190,7 @@ fn condition_of(condition: If) -> Condition {
 }
 
 fn at(facts: &Facts) -> At {
-    At { applied: facts.applied.0, now_ms: facts.log_time.0 }
+    At { shard: facts.shard.0, applied: facts.applied.0, now_ms: facts.log_time.0 }
 }
 
 fn read(answer: &ReadAnswer) -> Outcome {

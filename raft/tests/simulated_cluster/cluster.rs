@@ -1,27 +1,26 @@
-//! Three machines, a network, clients, and what is checked of the cluster as a whole.
+//! Machines, a network, clients, and what is checked of the cluster as a whole.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
-use steadfast_raft::node::api::{InitRequest, ShardHash};
+use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{LogPosition, ShardId};
+use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
 use crate::history::{Ask, History, Record};
 use crate::life::Timekeeping;
-use crate::machine::{MACHINES, Machine, address};
+use crate::locked;
+use crate::machine::{Machine, address};
 use crate::network::Network;
 use crate::trace::{Trace, Traced};
 
-/// How long the founding of a cluster may take.
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cluster without faults may take until every node serves again.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the replicas of an idle cluster may take to become equal.
@@ -40,12 +39,10 @@ pub(crate) struct Cluster {
     stop: Arc<AtomicBool>,
     notes: Mutex<Vec<String>>,
     problems: Mutex<Vec<String>>,
-    hashes: Mutex<BTreeMap<LogPosition, u128>>,
-    timekeeping: Mutex<Timekeeping>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The cluster that was founded, as an answer to `init` named it.
+    founded: Mutex<Option<ClusterId>>,
+    hashes: Mutex<BTreeMap<(ShardId, LogPosition), u128>>,
+    timekeeping: Mutex<BTreeMap<u32, Timekeeping>>,
 }
 
 impl Cluster {
@@ -55,8 +52,9 @@ impl Cluster {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let settings = settings(&mut random);
         let network = Arc::new(Network::new(&mut random));
-        let machines: Vec<_> = (0..MACHINES)
-            .map(|index| Machine::new(index, random.random(), &network, &trace, &settings))
+        let count = if random.random_bool(0.25) { 5 } else { 3 };
+        let machines: Vec<_> = (0..count)
+            .map(|index| Machine::new((index, count), random.random(), &network, &trace, &settings))
             .collect();
         for machine in &machines {
             machine.clock.skew_ms.store(random.random_range(-5_000..5_000), Ordering::Relaxed);
@@ -70,6 +68,7 @@ impl Cluster {
             stop: Arc::default(),
             notes: Mutex::default(),
             problems: Mutex::default(),
+            founded: Mutex::default(),
             hashes: Mutex::default(),
             timekeeping: Mutex::default(),
         }
@@ -103,8 +102,11 @@ impl Cluster {
         self.trace.finish()
     }
 
-    pub(crate) fn timeless(&self) -> Vec<(u64, u64)> {
-        locked(&self.timekeeping).stretches(self.history.now_ms())
+    /// Returns, by shard, the stretches of true time for which D5 promises nothing about lives.
+    pub(crate) fn timeless(&self) -> BTreeMap<u32, Vec<(u64, u64)>> {
+        let now_ms = self.history.now_ms();
+        let timekeeping = locked(&self.timekeeping);
+        timekeeping.iter().map(|(&shard, it)| (shard, it.stretches(now_ms))).collect()
     }
 
     /// Returns how many snapshots there are on all disks.
@@ -112,21 +114,35 @@ impl Cluster {
         self.machines.iter().map(Machine::snapshots).sum()
     }
 
-    /// Starts all machines and founds the cluster.
-    pub(crate) async fn found(&self) {
+    /// Returns the cluster that a machine belongs to, if there is one and it can tell.
+    fn cluster_of(&self, machine: &Machine) -> Option<ClusterId> {
+        Some(machine.node()?.status().member?.0)
+    }
+
+    /// Checks that there is one cluster, and all belong to it.
+    pub(crate) fn check_cluster(&self) {
+        let founded = *locked(&self.founded);
         for machine in self.machines.iter() {
-            self.expect(machine.start().await);
-        }
-        let request = InitRequest { nodes: (0..MACHINES).map(address).collect() };
-        let node = self.machines[0].node().expect("it was started");
-        let deadline = Instant::now() + INIT_TIMEOUT;
-        while let Err(error) = node.init(request.clone(), deadline).await {
-            if deadline <= Instant::now() {
-                return self.problem(format!("the cluster was not founded: {error}"));
+            let cluster = self.cluster_of(machine);
+            if cluster != founded {
+                let m = machine.index + 1;
+                self.problem(format!("m{m} is of {cluster:?}, not of {founded:?}"));
             }
-            sleep(LOOK_INTERVAL).await;
         }
-        self.note("founded");
+    }
+
+    /// Asks a machine to found the cluster, or to go on with that.
+    pub(crate) async fn init(&self, machine: &Machine, patience: Duration) -> Result<(), String> {
+        let process = machine.process().ok_or("nothing runs there")?;
+        let request = InitRequest { nodes: (0..self.machines.len()).map(address).collect() };
+        let asking = async { process.node.init(request, Instant::now() + patience).await };
+        let answer = timeout(patience, process.freezer.clone().run(asking)).await;
+        let answer = answer.map_err(|_late| "no answer")?.map_err(|error| error.to_string())?;
+        let known = *locked(&self.founded).get_or_insert(answer.cluster);
+        if known != answer.cluster {
+            self.problem(format!("{} was founded beside {known}", answer.cluster));
+        }
+        Ok(())
     }
 
     /// Starts the clients. They run until [`Cluster::finish`].
@@ -149,33 +165,58 @@ impl Cluster {
 
     async fn look(&self) {
         let now_ms = self.history.now_ms();
-        locked(&self.timekeeping).look(now_ms, &self.machines, &self.network);
+        self.keep_time(now_ms);
         for machine in self.machines.iter() {
-            self.compare_hash(machine).await;
+            self.compare_hashes(machine).await;
         }
     }
 
-    /// Checks that the replica has what every other had at the same position (invariant 3).
-    async fn compare_hash(&self, machine: &Machine) -> Option<ShardHash> {
-        let node = machine.node()?;
-        let hash = node.hash(ShardId(1)).await?;
-        let position = hash.applied?;
-        let known = *locked(&self.hashes).entry(position).or_insert(hash.hash);
-        if known != hash.hash {
-            let m = machine.index + 1;
-            self.problem(format!("m{m} differs from another replica at {position}"));
+    fn keep_time(&self, now_ms: u64) {
+        let mut timekeeping = locked(&self.timekeeping);
+        for node in self.machines.iter().filter_map(Machine::node) {
+            for ShardStatus { shard, voters, .. } in node.status().shards {
+                if !voters.is_empty() {
+                    let members = voters.iter().map(|&node| machine_of(node)).collect();
+                    let new = || Timekeeping::new(members, now_ms);
+                    timekeeping.entry(shard.0).or_insert_with(new);
+                }
+            }
         }
-        Some(hash)
+        for shard in timekeeping.values_mut() {
+            shard.look(now_ms, &self.machines, &self.network);
+        }
     }
 
-    /// Checks that a cluster without faults comes to serve, everywhere and in time.
+    /// Checks that the replicas on a machine have what every other had at the same position
+    /// (invariant 3). Returns how far each is.
+    async fn compare_hashes(&self, machine: &Machine) -> BTreeMap<ShardId, LogPosition> {
+        let mut positions = BTreeMap::new();
+        let Some(node) = machine.node() else { return positions };
+        for ShardStatus { shard, .. } in node.status().shards {
+            let Some(ShardHash { applied: Some(position), hash, .. }) = node.hash(shard).await
+            else {
+                continue;
+            };
+            let known = *locked(&self.hashes).entry((shard, position)).or_insert(hash);
+            if known != hash {
+                let m = machine.index + 1;
+                self.problem(format!("{shard} on m{m} is not as elsewhere at {position}"));
+            }
+            positions.insert(shard, position);
+        }
+        positions
+    }
+
+    /// Checks that a cluster without faults comes to serve: every key, at every node, in time.
     pub(crate) async fn recover(&self) {
         let begun = Instant::now();
         let mut client = self.client(CLIENTS);
         for (index, machine) in self.machines.iter().enumerate() {
             let served = timeout(RECOVERY_TIMEOUT, async {
-                while !self.read(&mut client, machine, 0).await {
-                    sleep(LOOK_INTERVAL).await;
+                for key in 0..KEYS {
+                    while !self.read(&mut client, machine, key).await {
+                        sleep(LOOK_INTERVAL).await;
+                    }
                 }
             });
             if served.await.is_err() {
@@ -208,6 +249,7 @@ impl Cluster {
                 }
             }
         }
+        self.check_cluster();
         if timeout(SETTLE_TIMEOUT, self.settle()).await.is_err() {
             self.problem("the replicas do not become equal".into());
         }
@@ -217,20 +259,31 @@ impl Cluster {
         self.history.take()
     }
 
-    /// Waits until all replicas have applied the same, and compares them.
+    /// Waits until all replicas of each shard have applied the same, and compares them.
     async fn settle(&self) {
         loop {
-            let mut positions = Vec::new();
+            let mut replicas: BTreeMap<ShardId, Vec<LogPosition>> = BTreeMap::new();
             for machine in self.machines.iter() {
-                positions.push(self.compare_hash(machine).await.map(|hash| hash.applied));
+                for (shard, position) in self.compare_hashes(machine).await {
+                    replicas.entry(shard).or_default().push(position);
+                }
             }
-            positions.dedup();
-            if positions.len() == 1 && positions[0].is_some() {
+            let members = |shard: &ShardId| locked(&self.timekeeping)[&shard.0].members();
+            let equal = |(shard, positions): (&ShardId, &Vec<LogPosition>)| {
+                positions.len() == members(shard)
+                    && positions.iter().all(|&position| position == positions[0])
+            };
+            if replicas.len() == locked(&self.timekeeping).len() && replicas.iter().all(equal) {
                 return;
             }
             sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+/// Returns the machine that a node runs on.
+fn machine_of(node: NodeId) -> usize {
+    node.0 as usize - 1
 }
 
 /// Draws settings that make the log turn over within a run.

@@ -1,4 +1,17 @@
 //! What goes wrong, drawn from the seed.
+//!
+//! | fault                   | what it does                                                       |
+//! |-------------------------|--------------------------------------------------------------------|
+//! | kill, power cut         | of one machine, also in the middle of a change to its disk; of all |
+//! | stop                    | a leader hands over and the process ends                           |
+//! | cut                     | one link, one way or both                                          |
+//! | isolate                 | a minority, or the leader of some shard, from all others           |
+//! | ring                    | each machine hears its predecessor and is heard by its successor   |
+//! | freeze                  | the process stands still until it is thawed                        |
+//! | slow disk, full disk    | syncs that take long; no room for anything new                     |
+//! | jump                    | of a wall clock                                                    |
+//!
+//! Dead processes are started again, everything else is healed, some time later.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,12 +23,16 @@ use steadfast_raft::disk::sim::Tearing;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
-use crate::machine::{Crash, MACHINES, Machine};
+use crate::machine::{Crash, Machine};
 
 /// How long after its disk was told to fail a process may take to notice.
 const DOOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most changes to its disk that a doomed process lives to make.
 const DOOMED_CHANGES_MAX: u64 = 60;
+/// Longest sync of a slow disk, in milliseconds.
+const SLOW_SYNC_MS_MAX: u64 = 400;
+/// Most bytes that a disk that is about to be full has left.
+const FREE_BYTES_MAX: u64 = 300 << 10;
 
 /// Draws faults and carries them out, one after another.
 #[derive(Debug)]
@@ -41,7 +58,7 @@ impl Faults {
             self.step().await;
         }
         self.heal_all();
-        for machine in 0..MACHINES {
+        for machine in 0..self.count() {
             self.start(machine).await;
         }
     }
@@ -56,22 +73,32 @@ impl Faults {
     }
 
     async fn step(&mut self) {
-        let machine = self.random.random_range(0..MACHINES);
+        let machine = self.random.random_range(0..self.count());
         if self.machine(machine).process().is_none() && self.random.random_bool(0.7) {
             return self.start(machine).await;
         }
         match self.random.random_range(0..100) {
-            0..14 => self.crash(machine).await,
-            14..30 => self.doom(machine).await,
-            30..37 => self.crash_all().await,
-            37..47 => self.stop(machine).await,
-            47..57 => self.cut(machine, false),
-            57..67 => self.cut(machine, true),
-            67..74 => self.isolate(machine),
-            74..90 => self.heal_all(),
-            90..100 => self.jump(machine),
+            0..12 => self.crash(machine).await,
+            12..26 => self.doom(machine).await,
+            26..32 => self.crash_all().await,
+            32..41 => self.stop(machine).await,
+            41..48 => self.cut(machine, false),
+            48..55 => self.cut(machine, true),
+            55..60 => self.split(machine),
+            60..65 => self.isolate_leader(machine),
+            65..68 => self.ring(),
+            68..75 => self.freeze(machine),
+            75..79 => self.slow_disk(machine),
+            79..83 => self.fill_disk(machine),
+            83..94 => self.heal_all(),
+            94..100 => self.jump(machine),
             _ => unreachable!("the range is 0..100"),
         }
+    }
+
+    /// Returns how many machines there are.
+    fn count(&self) -> usize {
+        self.cluster.machines.len()
     }
 
     fn machine(&self, machine: usize) -> &Machine {
@@ -94,6 +121,8 @@ impl Faults {
         if self.machine(machine).process().is_some() {
             return;
         }
+        // Whoever starts a process makes room for it.
+        self.machine(machine).disk.fill(u64::MAX);
         self.note(&format!("start m{}", machine + 1));
         if let Err(why) = self.machine(machine).start().await {
             self.cluster.problem(format!("m{} does not start: {why}", machine + 1));
@@ -138,10 +167,10 @@ impl Faults {
         for (machine, node) in cluster.machines.iter().zip(nodes) {
             self.cluster.expect(machine.bury(node, crash).await);
         }
-        let first = self.random.random_range(0..MACHINES);
-        for machine in 0..MACHINES {
+        let first = self.random.random_range(0..self.count());
+        for machine in 0..self.count() {
             if self.random.random_bool(0.8) {
-                self.start((first + machine) % MACHINES).await;
+                self.start((first + machine) % self.count()).await;
             }
         }
     }
@@ -157,18 +186,72 @@ impl Faults {
     }
 
     fn cut(&mut self, machine: usize, both_ways: bool) {
-        let other = (machine + self.random.random_range(1..MACHINES)) % MACHINES;
+        let count = self.count();
+        let other = (machine + self.random.random_range(1..count)) % count;
         self.cut_link(machine, other);
         if both_ways {
             self.cut_link(other, machine);
         }
     }
 
-    fn isolate(&mut self, machine: usize) {
-        for other in (0..MACHINES).filter(|&other| other != machine) {
-            self.cut_link(machine, other);
-            self.cut_link(other, machine);
+    /// Parts a minority from all others.
+    fn split(&mut self, machine: usize) {
+        let count = self.count();
+        let mut minority = vec![machine];
+        while minority.len() < count / 2 && self.random.random_bool(0.5) {
+            minority.push((minority[minority.len() - 1] + 1) % count);
         }
+        self.isolate(&minority);
+    }
+
+    fn isolate(&mut self, some: &[usize]) {
+        for &one in some {
+            for other in (0..self.count()).filter(|other| !some.contains(other)) {
+                self.cut_link(one, other);
+                self.cut_link(other, one);
+            }
+        }
+    }
+
+    /// Isolates the machine that leads the shard of which this one thinks of first.
+    fn isolate_leader(&mut self, machine: usize) {
+        let status = self.machine(machine).node().map(|node| node.status());
+        let shards = status.map(|status| status.shards).unwrap_or_default();
+        if shards.is_empty() {
+            return self.isolate(&[machine]);
+        }
+        let leader = shards[self.random.random_range(0..shards.len())].leader;
+        let leader = leader.and_then(|leader| usize::try_from(leader.0).ok()?.checked_sub(1));
+        self.isolate(&[leader.filter(|&leader| leader < self.count()).unwrap_or(machine)]);
+    }
+
+    /// Cuts one direction of each link, all the way round.
+    fn ring(&mut self) {
+        for machine in 0..self.count() {
+            self.cut_link((machine + 1) % self.count(), machine);
+        }
+    }
+
+    fn freeze(&mut self, machine: usize) {
+        let frozen = self.machine(machine).is_frozen();
+        self.note(&format!("{} m{}", if frozen { "thaw" } else { "freeze" }, machine + 1));
+        if frozen {
+            self.machine(machine).thaw();
+        } else {
+            self.machine(machine).freeze();
+        }
+    }
+
+    fn slow_disk(&mut self, machine: usize) {
+        let sync_ms = self.random.random_range(0..SLOW_SYNC_MS_MAX);
+        self.note(&format!("syncs of m{} take {sync_ms} ms", machine + 1));
+        self.machine(machine).disk.set_sync_latency(Duration::from_millis(sync_ms));
+    }
+
+    fn fill_disk(&mut self, machine: usize) {
+        let free_bytes = self.random.random_range(0..FREE_BYTES_MAX);
+        self.note(&format!("the disk of m{} has {free_bytes} bytes left", machine + 1));
+        self.machine(machine).disk.fill(free_bytes);
     }
 
     fn cut_link(&mut self, from: usize, to: usize) {
@@ -183,6 +266,11 @@ impl Faults {
         self.note("heal");
         for (from, to) in self.cuts.drain(..) {
             self.cluster.network.heal(from, to);
+        }
+        for machine in self.cluster.machines.iter() {
+            machine.thaw();
+            machine.disk.fill(u64::MAX);
+            machine.disk.set_sync_latency(machine.sync_latency);
         }
     }
 

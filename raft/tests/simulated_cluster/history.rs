@@ -1,9 +1,10 @@
 //! What clients asked, when, and what came of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
+use crate::locked;
 use crate::trace::Trace;
 
 /// A point of a run.
@@ -15,9 +16,10 @@ pub(crate) struct Moment {
     pub(crate) ms: u64,
 }
 
-/// Where an answer stands in the shard's history: both grow along its log.
+/// Where an answer stands in a shard's history: count and time grow along its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
+    pub(crate) shard: u32,
     /// The count of mutations.
     pub(crate) applied: u64,
     /// The log time.
@@ -107,7 +109,7 @@ impl History {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner)
     }
 
     pub(crate) fn now_ms(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,10 +10,12 @@ use steadfast_raft::clock::SimClock;
 use steadfast_raft::disk::{Disk, SimDisk};
 use steadfast_raft::net::Address;
 use steadfast_raft::node::{Node, NodeConfig, Seams, Settings};
+use steadfast_raft::runtime::freezer::Freezer;
 use steadfast_raft::runtime::watch;
 use steadfast_raft::snapshot::PlainSnapshots;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::locked;
 use crate::network::Network;
 use crate::trace::{Seen, Trace};
 
@@ -24,8 +26,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a graceful stop may take to hand over.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many machines there are.
-pub(crate) const MACHINES: usize = 3;
+/// Longest that a sync usually takes, in milliseconds.
+const SYNC_MS_MAX: u64 = 20;
 
 /// What a crash does to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,7 @@ pub(crate) enum Crash {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) node: Node,
+    pub(crate) freezer: Freezer,
     pub(crate) since: Instant,
     pub(crate) number: u64,
     pub(crate) machine: usize,
@@ -49,13 +52,19 @@ pub(crate) struct Process {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) index: usize,
+    /// How many machines there are.
+    count: usize,
     pub(crate) disk: SimDisk,
     pub(crate) clock: Arc<SimClock>,
+    /// How long a sync usually takes.
+    pub(crate) sync_latency: Duration,
     network: Arc<Network>,
     trace: Trace,
     settings: Settings,
     running: watch::Sender<Option<Process>>,
     starts: AtomicU64,
+    /// When a process here last went on after it had been frozen.
+    thawed: Mutex<Option<Instant>>,
     /// The disk as the last process knows it: alive for as long as anything of that process is.
     life: Mutex<Option<Weak<dyn Disk>>>,
 }
@@ -72,21 +81,27 @@ pub(crate) fn address(machine: usize) -> Address {
 
 impl Machine {
     pub(crate) fn new(
-        index: usize,
+        (index, count): (usize, usize),
         seed: u64,
         network: &Arc<Network>,
         trace: &Trace,
         settings: &Settings,
     ) -> Self {
+        let disk = SimDisk::new(seed);
+        let sync_latency = Duration::from_millis(seed % SYNC_MS_MAX);
+        disk.set_sync_latency(sync_latency);
         Self {
             index,
-            disk: SimDisk::new(seed),
+            count,
+            disk,
+            sync_latency,
             clock: Arc::new(SimClock::new(WALL_MS)),
             network: Arc::clone(network),
             trace: trace.clone(),
             settings: settings.clone(),
             running: watch::Sender::default(),
             starts: AtomicU64::new(0),
+            thawed: Mutex::default(),
             life: Mutex::default(),
         }
     }
@@ -115,13 +130,14 @@ impl Machine {
     /// Starts a process. If it does not come up, nothing of it is left.
     pub(crate) async fn start(&self) -> Result<(), String> {
         let disk: Arc<dyn Disk> = Arc::new(self.seen(self.disk.clone()));
-        *self.life() = Some(Arc::downgrade(&disk));
-        let started = self.launch(disk).await;
+        *locked(&self.life) = Some(Arc::downgrade(&disk));
+        let freezer = Freezer::default();
+        let started = freezer.clone().run(self.launch(disk)).await;
         match started {
             Ok(node) => {
                 let number = self.starts.fetch_add(1, Ordering::Relaxed);
                 let (since, machine) = (Instant::now(), self.index);
-                let process = Process { node, since, number, machine };
+                let process = Process { node, freezer, since, number, machine };
                 self.running.send_replace(Some(process));
                 Ok(())
             }
@@ -153,6 +169,7 @@ impl Machine {
         self.disk.die_after(0);
         self.isolate();
         self.network.reset(self.index);
+        self.thaw();
         self.running.send_replace(None).map(|process| process.node)
     }
 
@@ -183,6 +200,7 @@ impl Machine {
     /// Stops the process gracefully.
     pub(crate) async fn stop(&self) -> Result<(), String> {
         let Some(node) = self.node() else { return Ok(()) };
+        self.thaw();
         let stopped = node.shutdown(Instant::now() + STOP_TIMEOUT);
         let late = timeout(STOP_TIMEOUT + END_TIMEOUT, stopped).await.is_err();
         self.running.send_replace(None);
@@ -193,6 +211,30 @@ impl Machine {
         self.wait_for_end().await?;
         self.disk.kill();
         Ok(())
+    }
+
+    /// Stops the process until it is thawed, or killed.
+    pub(crate) fn freeze(&self) {
+        if let Some(process) = self.process() {
+            process.freezer.freeze();
+        }
+    }
+
+    /// Lets the process go on, if it is frozen.
+    pub(crate) fn thaw(&self) {
+        if let Some(process) = self.process().filter(|process| process.freezer.is_frozen()) {
+            process.freezer.thaw();
+            *locked(&self.thawed) = Some(Instant::now());
+        }
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.process().is_some_and(|process| process.freezer.is_frozen())
+    }
+
+    /// Returns since when no process here has been frozen, if none is: `None` within for "ever".
+    pub(crate) fn moving_since(&self) -> Option<Option<Instant>> {
+        (!self.is_frozen()).then(|| *locked(&self.thawed))
     }
 
     /// Returns how many snapshots the disk holds.
@@ -209,20 +251,16 @@ impl Machine {
     /// Waits until nothing of the last process is left: no task, no handle, no lock.
     async fn wait_for_end(&self) -> Result<(), String> {
         let ended = timeout(END_TIMEOUT, async {
-            while self.life().as_ref().is_some_and(|life| 0 < life.strong_count()) {
+            while locked(&self.life).as_ref().is_some_and(|life| 0 < life.strong_count()) {
                 sleep(Duration::from_millis(1)).await;
             }
         });
         ended.await.map_err(|_late| format!("{} left something running", host(self.index)))
     }
 
-    fn life(&self) -> std::sync::MutexGuard<'_, Option<Weak<dyn Disk>>> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn others(&self) -> impl Iterator<Item = usize> {
         let me = self.index;
-        (0..MACHINES).filter(move |&other| other != me)
+        (0..self.count).filter(move |&other| other != me)
     }
 
     fn isolate(&self) {

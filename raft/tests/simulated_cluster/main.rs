@@ -25,6 +25,7 @@ mod checks;
 mod client;
 mod cluster;
 mod faults;
+mod founding;
 mod history;
 mod life;
 mod machine;
@@ -34,7 +35,7 @@ mod trace;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use steadfast_raft::runtime;
@@ -74,6 +75,11 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Locks what one thread uses, or a few for a moment.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Has panics noted wherever they are caught: a task of a node that panics ends silently. Shows
 /// what the nodes say, if asked to.
 fn prepare() {
@@ -108,7 +114,7 @@ fn run(seed: u64, keeps: bool) -> Run {
 
 async fn simulate(seed: u64, keeps: bool) -> Run {
     let cluster = Arc::new(Cluster::new(seed, keeps));
-    cluster.found().await;
+    founding::found(seed, &cluster).await;
     let watch = runtime::spawn(Arc::clone(&cluster).watch());
     let clients = cluster.start_clients();
     sleep(CALM).await;
@@ -159,7 +165,7 @@ fn report(seed: u64, run: &Run) {
 
 /// Runs the seeds that nobody has taken yet. Returns those with problems, and counts snapshots.
 fn run_some(seeds: &Mutex<Vec<u64>>, is_alone: bool) -> (Vec<u64>, usize) {
-    let next = || seeds.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let next = || locked(seeds).pop();
     let traces = std::env::var_os("SIM_TRACE").map(PathBuf::from);
     let (mut failed, mut snapshots) = (Vec::new(), 0);
     while let Some(seed) = next() {

@@ -1,7 +1,7 @@
 //! The links between the machines: which are cut, and since when the others hold.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
@@ -9,6 +9,7 @@ use steadfast_raft::net::SimNet;
 use steadfast_raft::net::sim::Fabric;
 use tokio::time::Instant;
 
+use crate::locked;
 use crate::machine::host;
 
 /// The network, and what the schedule has done to it.
@@ -37,7 +38,7 @@ impl Network {
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.links)
     }
 
     pub(crate) fn seen_from(&self, machine: usize) -> SimNet {

@@ -8,8 +8,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,6 +19,8 @@ use steadfast_raft::net::{Address, Listener, Net, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+use crate::locked;
 
 /// The trace of one run. Clones share it.
 #[derive(Clone)]
@@ -61,7 +64,7 @@ impl Trace {
 
     /// Adds what happened now.
     pub(crate) fn add(&self, event: fmt::Arguments<'_>) {
-        let inner = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *locked(&self.0);
         let elapsed_us = inner.origin.elapsed().as_micros();
         inner.line.clear();
         let written = fmt::write(&mut inner.line, format_args!("{elapsed_us:>10} {event}\n"));
@@ -75,7 +78,7 @@ impl Trace {
 
     /// Ends the trace.
     pub(crate) fn finish(&self) -> Traced {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = locked(&self.0);
         Traced { events: inner.events, hash: inner.hash.digest(), lines: inner.lines.take() }
     }
 }
@@ -130,8 +133,8 @@ impl<D: Disk> Seen<D> {
 }
 
 impl<D: Disk> Disk for Seen<D> {
-    fn is_real(&self) -> bool {
-        self.inner.is_real()
+    fn simulated_sync(&self) -> Option<Duration> {
+        self.inner.simulated_sync()
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

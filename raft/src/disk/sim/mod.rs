@@ -34,7 +34,7 @@
 //!
 //! # What it does not model
 //!
-//! Time; reads that fail; devices that lie about a sync; bytes that rot by themselves (see
+//! Time, but for how long the log's writer is to wait for a sync; reads that fail; devices that lie about a sync; bytes that rot by themselves (see
 //! [`SimDisk::flip_bit`] and its like); links; names that a rename carries from one directory to
 //! another, which it refuses; writes that become durable without a sync *and are then seen to be*:
 //! a state that survives one power cut is durable from then on. A clone of the disk itself is not
@@ -48,6 +48,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
@@ -98,6 +99,7 @@ struct Machine {
     sector_bytes: usize,
     tearing: Tearing,
     fail_next_sync: bool,
+    sync_latency: Duration,
     bytes_max: u64,
     counts: Counts,
 }
@@ -166,6 +168,7 @@ impl SimDisk {
             sector_bytes: 512,
             tearing: Tearing::default(),
             fail_next_sync: false,
+            sync_latency: Duration::ZERO,
             bytes_max: u64::MAX,
             counts: Counts::default(),
         };
@@ -207,6 +210,11 @@ impl SimDisk {
         let mut machine = self.machine();
         let used_bytes = tree::lock(&machine.root).bytes();
         machine.bytes_max = used_bytes.saturating_add(free_bytes);
+    }
+
+    /// Sets how long each sync of the log takes from now on. At first they take no time.
+    pub fn set_sync_latency(&self, latency: Duration) {
+        self.machine().sync_latency = latency;
     }
 
     /// Sets the unit that the device claims to write without tearing: a power of two, at least
@@ -262,8 +270,8 @@ impl fmt::Debug for SimDisk {
 }
 
 impl Disk for SimDisk {
-    fn is_real(&self) -> bool {
-        false
+    fn simulated_sync(&self) -> Option<Duration> {
+        Some(self.machine().sync_latency)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -47,7 +47,7 @@ fn bench<F: Future<Output = ()>>(test: impl FnOnce(Bench) -> F) {
         let config =
             WalConfig { segment_bytes: 1 << 20, segments_max: 4, memory_bytes_max: 8 << 20 };
         let (wal, writer) = wal::open(&place, Start::First, config).expect("the directory is new");
-        let _writer = runtime::spawn(writer.run_task(Duration::from_millis(1)));
+        let _writer = runtime::spawn(writer.run_task(|| Duration::from_millis(1)));
         let log = wal.group(GROUP);
         let entries = (0..10).map(|i| LogEntry { position: at(i), payload: Payload::Blank });
         log.append(entries.collect(), Box::new(|| ())).await.expect("the log is open");

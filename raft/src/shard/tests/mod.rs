@@ -51,7 +51,7 @@ impl StoreBuilder<Types, RaftLog, Machine, Task<std::io::Result<()>>> for Builde
             snapshots: ShardSnapshots::new(GROUP, store, log.clone()),
             time,
         };
-        Ok((runtime::spawn(writer.run_task(Duration::from_millis(1))), RaftLog(log), machine))
+        Ok((runtime::spawn(writer.run_task(|| Duration::from_millis(1))), RaftLog(log), machine))
     }
 }
 

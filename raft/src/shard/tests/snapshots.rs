@@ -45,7 +45,7 @@ impl Bench {
         let store =
             PlainSnapshots::open(shared, Path::new("/data/snapshots")).expect("there is room");
         let snapshots = ShardSnapshots::new(GROUP, Arc::new(store), log.clone());
-        let writer = runtime::spawn(writer.run_task(Duration::from_millis(1)));
+        let writer = runtime::spawn(writer.run_task(|| Duration::from_millis(1)));
         Self { disk, wal, log, snapshots, writer }
     }
 

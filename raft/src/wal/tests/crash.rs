@@ -95,7 +95,7 @@ impl Run {
             let start = if first && !self.founded() { Start::First } else { Start::Again };
             match open(&place(&self.disk, self.boot), start, SMALL) {
                 Ok((wal, writer)) => {
-                    let writer = spawn(writer.run_task(Duration::from_millis(1)));
+                    let writer = spawn(writer.run_task(|| Duration::from_millis(1)));
                     return Node { wal, writer };
                 }
                 Err(WalError::Io { .. }) => self.crash(true),

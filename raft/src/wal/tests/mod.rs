@@ -42,7 +42,7 @@ struct Node {
 fn start(disk: &SimDisk, boot: u64, config: WalConfig) -> Result<Node, WalError> {
     let start = if boot == 1 { Start::First } else { Start::Again };
     let (wal, writer) = open(&place(disk, boot), start, config)?;
-    let writer = spawn(writer.run_task(Duration::from_millis(1)));
+    let writer = spawn(writer.run_task(|| Duration::from_millis(1)));
     Ok(Node { wal, writer })
 }
 
