@@ -205,9 +205,10 @@ fn clients_that_go_away_leave_nothing_behind() {
     followers.iter().for_each(|&node| cluster.nodes[node].thaw());
     // It would be refused if those that are gone still counted.
     cluster.put(leader, "after", b"v");
-    // The first may have been proposed at once; the others were withdrawn while they waited.
-    let stored = (1..GONE).filter(|n| cluster.get(leader, &format!("gone{n}")).is_some()).count();
-    assert_eq!(stored, 0, "{stored} were proposed for nobody");
+    // The first of them may have been proposed before its client went; the others waited behind it
+    // and were withdrawn.
+    let stored = (0..GONE).filter(|n| cluster.get(leader, &format!("gone{n}")).is_some()).count();
+    assert!(stored <= 1, "{stored} were proposed for nobody");
     assert_eq!(cluster.get(leader, "k").as_deref(), Some(&b"kept"[..]));
     cluster.check_equal();
 }
