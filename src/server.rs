@@ -22,6 +22,8 @@ use crate::http::Server;
 const STOP_TIMEOUT: Duration = Duration::from_secs(7);
 /// The part of it that requests in progress have.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
+/// The part of that in which connections that stand idle may still send a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long work on blocking threads may go on after that.
 const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -85,12 +87,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
-/// Stops: no new requests, leadership handed over, requests in progress answered. Only then does
-/// the node stop: until then it forwards those requests to whoever leads.
+/// Stops: no new connections, leadership handed over, requests answered. Only then does the node
+/// stop: until then it forwards those requests to whoever leads.
 async fn shutdown(server: Server, node: &Node) {
     let started = Instant::now();
-    let drained = started + DRAIN_TIMEOUT;
-    tokio::join!(server.shutdown(drained), node.hand_over(drained));
+    let (idle_until, drained) = (started + IDLE_TIMEOUT, started + DRAIN_TIMEOUT);
+    tokio::join!(server.shutdown(idle_until, drained), node.hand_over(drained));
     node.shutdown(started + STOP_TIMEOUT).await;
     tracing::info!("stopped");
 }

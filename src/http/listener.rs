@@ -1,10 +1,23 @@
 //! Connections of clients: bounded in number, and none of them idle, slow or silent for long.
+//!
+//! HTTP/1.1 cannot say that an idle connection is about to close: a request that is on its way when
+//! it does is lost, and its client cannot know what became of it. So a server that stops closes no
+//! idle connection for a while. It takes no new ones, and each gets one more answer, which says
+//! that it is the last:
+//!
+//! ```text
+//!   Serving --> Draining: refuse connections, answer with `Connection: close`
+//!                  |
+//!                  +----> Closing, at the end of the window: close what is still idle
+//! ```
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -34,39 +47,57 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Server {
     accepting: Task<()>,
     connections: Arc<Semaphore>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// It takes connections and requests.
+    #[default]
+    Serving,
+    /// It takes no more connections, and each answer is the last of its connection.
+    Draining,
+    /// It takes no more requests.
+    Closing,
 }
 
 impl Server {
     /// Starts to serve `node` at `listener`.
     pub(crate) fn start(listener: TcpListener, node: Node) -> Self {
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
-        let (stop, stopped) = watch::channel(false);
-        let accepting = accept(listener, App::new(node), Arc::clone(&connections), stopped);
-        Self { accepting: spawn(accepting), connections, stop }
+        let phase = watch::Sender::default();
+        let accepting =
+            accept(listener, App::new(node), Arc::clone(&connections), phase.subscribe());
+        Self { accepting: spawn(accepting), connections, phase }
     }
 
-    /// Accepts no more, lets the requests in progress end, and returns when all connections are
-    /// closed, or at the deadline.
-    pub(crate) async fn shutdown(self, deadline: Instant) {
-        self.stop.send_replace(true);
+    /// Accepts no more, answers what is in progress and, until `idle_until`, one more request of each
+    /// connection. Returns when all connections are closed, or at the deadline.
+    pub(crate) async fn shutdown(self, idle_until: Instant, deadline: Instant) {
+        self.phase.send_replace(Phase::Draining);
         let drained = async {
             // It ends because it is told to; a panic in it was printed.
             drop(self.accepting.await);
             drop(self.connections.acquire_many(CONNECTIONS_MAX).await);
         };
+        tokio::pin!(drained);
+        if timeout_at(idle_until, &mut drained).await.is_ok() {
+            return;
+        }
+        self.phase.send_replace(Phase::Closing);
         if timeout_at(deadline, drained).await.is_err() {
             tracing::warn!("some requests were still in progress at the end");
         }
     }
 }
 
-/// Accepts connections until told to stop.
+/// Accepts connections until the server drains.
 async fn accept(
     listener: TcpListener,
     app: App,
     connections: Arc<Semaphore>,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     let next = async || {
         let permit = Arc::clone(&connections).acquire_owned().await;
@@ -84,24 +115,42 @@ async fn accept(
     loop {
         let (stream, permit) = tokio::select! {
             accepted = next() => accepted,
-            () = told(&mut stopped) => return,
+            () = reached(&mut phase, Phase::Draining) => break,
         };
         // The permit counts the task: whoever holds them all knows that all tasks have ended.
-        drop(spawn(connection(stream, app.clone(), stopped.clone(), permit)));
+        drop(spawn(connection(stream, app.clone(), phase.clone(), permit)));
+    }
+    for stream in accepted_by_the_kernel(listener) {
+        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { return };
+        drop(spawn(connection(stream, app.clone(), phase.clone(), permit)));
     }
 }
 
-/// Waits until the server is told to stop.
-async fn told(stopped: &mut watch::Receiver<bool>) {
+/// Closes the listener, and returns the connections that were made and not accepted yet: the
+/// kernel would reset them.
+fn accepted_by_the_kernel(listener: TcpListener) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    let Ok(listener) = listener.into_std() else { return streams };
+    // It does not block: there are none left when it fails.
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok() {
+            streams.extend(TcpStream::from_std(stream));
+        }
+    }
+    streams
+}
+
+/// Waits until the server is that far.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     // It fails if the server is gone, which tells the same.
-    drop(stopped.wait_for(|stop| *stop).await);
+    drop(phase.wait_for(|phase| wanted <= *phase).await);
 }
 
 /// Serves one connection until it closes.
 async fn connection(
     stream: TcpStream,
     app: App,
-    mut stopped: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
     permit: OwnedSemaphorePermit,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -110,9 +159,13 @@ async fn connection(
     }
     app.metrics.connections.inc();
     let io = TokioIo::new(Patient::new(stream, WRITE_TIMEOUT));
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request.map(Body::new)).await) }
+    let (app, answered_in) = (&app, &phase.clone());
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
+        let mut response = app.answer(request.map(Body::new)).await;
+        if *answered_in.borrow() != Phase::Serving {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok::<_, Infallible>(response)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -122,7 +175,7 @@ async fn connection(
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = &mut served => ended,
-        () = told(&mut stopped) => {
+        () = reached(&mut phase, Phase::Closing) => {
             served.as_mut().graceful_shutdown();
             served.await
         }

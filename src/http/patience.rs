@@ -1,7 +1,10 @@
-//! A stream that gives up on a client that takes nothing.
+//! A stream that gives up on a client that takes nothing, and closes without taking back what it
+//! said.
 //!
 //! A client that asks for large values and does not read them would hold its connection, and the
-//! value, for ever.
+//! value, for ever. And a socket that closes with unread bytes resets the connection, which can
+//! take the last answer from a client that has sent more by then. So this end says that it is done
+//! and listens for a moment, until the client has heard it (RFC 9112, section 9.6).
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+/// How long a closed stream waits for the client to close too.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A stream whose writes fail once one has stood still for so long.
 #[derive(Debug)]
 pub(super) struct Patient<S> {
@@ -19,12 +25,14 @@ pub(super) struct Patient<S> {
     /// Runs while a write stands still.
     standing: Pin<Box<Sleep>>,
     stands: bool,
+    /// This end has said that it is done.
+    done: bool,
 }
 
 impl<S> Patient<S> {
     /// Returns `stream`, with this patience.
     pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, standing: Box::pin(sleep(patience)), stands: false }
+        Self { stream, patience, standing: Box::pin(sleep(patience)), stands: false, done: false }
     }
 
     /// Passes on the result of a write, or fails if it has stood still for too long.
@@ -56,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,8 +93,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.bounded(polled, context)
+        if !self.done {
+            let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+            ready!(self.bounded(polled, context))?;
+            self.done = true;
+            self.standing.as_mut().reset(Instant::now() + LINGER_TIMEOUT);
+        }
+        loop {
+            let mut scrap = [0; 1 << 10];
+            let mut buffer = ReadBuf::new(&mut scrap);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_closed) => return Poll::Ready(Ok(())),
+                Poll::Pending => return self.standing.as_mut().poll(context).map(Ok),
+            }
+        }
     }
 }
 
@@ -118,5 +139,23 @@ mod tests {
         let mut stream = Patient::new(near, Duration::from_secs(30));
         let (written, ()) = tokio::join!(stream.write_all(&[0; 1_000]), reader);
         written.expect("it moved every 20 seconds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_stream_listens_until_the_client_closes_too_or_a_moment_long() {
+        for closes in [true, false] {
+            let (near, mut far) = tokio::io::duplex(64);
+            let mut stream = Patient::new(near, Duration::from_secs(30));
+            let client = async {
+                far.write_all(&[0; 1_000]).await.expect("it is heard to the end");
+                let mut said = Vec::new();
+                tokio::io::AsyncReadExt::read_to_end(&mut far, &mut said).await.expect("open");
+                closes.then(|| drop(far))
+            };
+            let started = Instant::now();
+            let (closed, _far) = tokio::join!(stream.shutdown(), client);
+            closed.expect("it is closed");
+            assert_eq!(started.elapsed().as_secs(), u64::from(!closes));
+        }
     }
 }

@@ -82,6 +82,21 @@ impl Client {
         self.raw(&[bytes.as_bytes(), body].concat(), method == "HEAD")
     }
 
+    /// Sends several requests at once, and returns their answers in the order in which they come.
+    pub(crate) fn pipeline(&mut self, requests: &[String]) -> Result<Vec<Answer>, Failure> {
+        let mut stream = self.connect().map_err(Failure::Refused)?;
+        let sent = stream.get_mut().write_all(requests.concat().as_bytes());
+        sent.map_err(Failure::Lost)?;
+        requests.iter().map(|_| answer(&mut stream, false).map_err(Failure::Lost)).collect()
+    }
+
+    /// Sends bytes and goes away.
+    pub(crate) fn abandon(&self, bytes: &[u8]) {
+        let mut stream = self.connect().expect("the node accepts");
+        // The node may have answered, and closed, before it has read everything.
+        stream.get_mut().write_all(bytes).ok();
+    }
+
     /// Sends bytes and returns the answer to them.
     pub(crate) fn raw(&mut self, bytes: &[u8], head: bool) -> Result<Answer, Failure> {
         let mut stream = match self.stream.take().filter(is_open) {

@@ -8,6 +8,8 @@ use crate::http::Answer;
 use crate::process::{Process, free};
 
 const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Clients that go away: their writes are more than a shard takes on at a time.
+const GONE: usize = 70;
 
 /// A request and the status and code of the answer it must get.
 struct Bad<'a> {
@@ -59,7 +61,12 @@ const BAD: &[Bad<'_>] = &[
     bad("GET", "/v1/kv/k?consistency=lease&max_staleness=1s", 400, "bad-max-staleness"),
     bad("GET", "/v1/kv/k?consistency=stale&max_staleness=0ms", 400, "bad-max-staleness"),
     bad("PUT", "/v1/kv/k?consistency=linearizable", 400, "unknown-parameter"),
+    bad("GET", "/v1/kv/k?timeout=0", 400, "bad-timeout"),
     bad("GET", "/v1/kv/k?timeout=0s", 400, "bad-timeout"),
+    bad("PUT", "/v1/kv/k?timeout=0ms", 400, "bad-timeout"),
+    bad("DELETE", "/v1/kv/k?timeout=-1s", 400, "bad-timeout"),
+    bad("PUT", "/v1/kv/k?timeout=30001ms", 400, "bad-timeout"),
+    bad("POST", "/v1/cluster/init?timeout=0", 415, "not-json"),
     bad("GET", "/v1/kv/k?timeout=31s", 400, "bad-timeout"),
     bad("POST", "/v1/kv/k", 405, "method-not-allowed"),
     bad("PATCH", "/v1/kv/k", 405, "method-not-allowed"),
@@ -112,6 +119,100 @@ fn bad_requests_are_refused_and_change_nothing() {
     assert_eq!(cluster.get(2, "k").as_deref(), Some(&b"kept"[..]));
     cluster.check_equal();
     assert_eq!(cluster.nodes[0].metric("steadfast_shard_mutations{shard=\"1\"}"), mutations);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_reads_see_the_writes_before_them() {
+    let cluster = Cluster::found(SMALL);
+    let [follower, _] = cluster.followers();
+    let put = |value: usize| {
+        let value = value.to_string();
+        let length = value.len();
+        format!("PUT /v1/kv/k HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{value}")
+    };
+    let get = || "GET /v1/kv/k HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    let requests: Vec<_> = (0..50).flat_map(|value| [put(value), get()]).collect();
+    let answers = cluster.client(follower).pipeline(&requests).expect("they are answered");
+    let mut newest = 0;
+    for (value, pair) in answers.chunks(2).enumerate() {
+        let [written, read] = pair else { panic!("they come in pairs") };
+        let status = if value == 0 { 201 } else { 200 };
+        assert_eq!((written.status, read.status), (status, 200), "{}", read.text());
+        assert_eq!(read.text(), value.to_string());
+        assert_eq!(written.header("etag"), read.header("etag"));
+        let revision = written.header("steadfast-revision").expect("it has one");
+        let revision: u64 = revision.parse().expect("a number");
+        assert!(newest < revision, "{newest} before {revision}");
+        newest = revision;
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let cluster = Cluster::start(SMALL);
+    let mut twin = Process::new(cluster.root.path(), "twin", SMALL);
+    let http = std::mem::replace(&mut twin.http, cluster.nodes[0].http);
+    twin.refuses(&["cannot listen for clients", &twin.http.to_string(), "--http"]);
+    twin.http = http;
+    twin.peer = cluster.nodes[0].peer;
+    twin.refuses(&["cannot listen for peers", &twin.peer.to_string(), "--peer"]);
+}
+
+#[test]
+fn an_address_that_leads_to_the_wrong_node_is_named() {
+    let mut cluster = Cluster::found(SMALL);
+    let wrong = cluster.nodes[0].peer.to_string();
+    cluster.nodes[1].stop();
+    cluster.nodes[1].start_with(&["--advertise-peer", &wrong]);
+    let text = format!("n1 and n2 both announce the address {wrong}");
+    for node in 0..2 {
+        eventually("the node says so", || cluster.nodes[node].said().contains(&text).then_some(()));
+    }
+    let endpoint = format!("http://{}", cluster.nodes[0].http);
+    let status = || {
+        let mut command = std::process::Command::new(crate::process::PROGRAM);
+        command.env_clear().args(["cluster", "status", "--endpoint", &endpoint]);
+        let output = command.output().expect("the program starts");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    eventually("the status says so", || {
+        let (code, said) = status();
+        (code == Some(10) && said.contains(&text)).then_some(())
+    });
+    cluster.put(0, "k", b"v");
+    cluster.nodes[1].stop();
+    cluster.nodes[1].start();
+    eventually("all is well again", || status().1.starts_with("healthy: 3/3").then_some(()));
+    cluster.check_equal();
+}
+
+#[test]
+fn clients_that_go_away_leave_nothing_behind() {
+    let cluster = Cluster::found(SMALL);
+    let (leader, followers) = (cluster.leader(), cluster.followers());
+    cluster.put(leader, "k", b"kept");
+    let node = &cluster.nodes[leader];
+    let files = node.files_open();
+    followers.iter().for_each(|&node| cluster.nodes[node].freeze());
+    let value = vec![b'x'; VALUE_BYTES_MAX];
+    let length = value.len();
+    for number in 0..GONE {
+        let target = format!("/v1/kv/gone{number}?timeout=30s");
+        let head = format!("PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        node.client().abandon(&[head.as_bytes(), &value].concat());
+        // Half a request, too.
+        node.client().abandon(&[head.as_bytes(), &value[..1_000]].concat());
+    }
+    eventually("the node let go of them", || (node.files_open() <= files).then_some(()));
+    followers.iter().for_each(|&node| cluster.nodes[node].thaw());
+    // It would be refused if those that are gone still counted.
+    cluster.put(leader, "after", b"v");
+    // The first of them may have been proposed before its client went; the others waited behind it
+    // and were withdrawn.
+    let stored = (0..GONE).filter(|n| cluster.get(leader, &format!("gone{n}")).is_some()).count();
+    assert!(stored <= 1, "{stored} were proposed for nobody");
+    assert_eq!(cluster.get(leader, "k").as_deref(), Some(&b"kept"[..]));
+    cluster.check_equal();
 }
 
 #[test]

@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::{Cluster, SMALL};
+use crate::http::Failure;
 use crate::load::{Load, Outcome, Plan};
-use crate::{eventually, seed};
+use crate::{eventually, rounds, seed};
 
 /// How long a node may take to stop when it is asked to.
 const STOP_MAX: Duration = Duration::from_secs(8);
 /// Requests to a leader that stands alone.
 const ATTEMPTS: usize = 10;
-/// Requests that may meet the close of an idle connection, over all restarts of a test.
-const IDLE_CLOSED_MAX: u64 = 6;
+/// How long a node that stops lets connections stand idle.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_leader_without_followers_refuses_and_never_shows_the_past() {
@@ -90,39 +91,69 @@ fn a_node_that_is_asked_to_stop_hands_over_and_ends_well() {
     only_turned_away(&load.finish(&cluster));
 }
 
-/// Clients of a node that stops find nobody there, or hear that it stops; a write that met the
-/// change of leadership may be in doubt. Nothing else.
+/// Clients of a node that stops find nobody there. Nothing else.
 #[track_caller]
 fn only_turned_away(outcome: &Outcome) {
-    let expected = |how: &str| {
-        how.starts_with("not sent") || how.contains("stopping") || how == "PUT 504 outcome-unknown"
-    };
-    // HTTP cannot tell a client in time that an idle connection is being closed.
-    let closed = |how: &str| how.contains("lost:");
-    let mut lost = 0;
-    for ((node, how), count) in &outcome.failures {
-        assert!(expected(how) || closed(how), "node {node}: {count} x {how}");
-        lost += if closed(how) { *count } else { 0 };
-    }
-    assert!(lost <= IDLE_CLOSED_MAX, "{outcome:?}");
+    let expected = |how: &str| how == "not sent: connection refused";
+    let unexpected: Vec<_> =
+        outcome.failures.iter().filter(|((_, how), _)| !expected(how)).collect();
+    assert!(unexpected.is_empty(), "{unexpected:#?}");
 }
 
 #[test]
-fn a_rolling_restart_loses_nothing() {
+fn a_rolling_restart_fails_no_request() {
     let mut cluster = Cluster::found(SMALL);
     let load = Load::start(&cluster, seed(), Plan::default());
-    for node in 0..3 {
-        load.wait_for(100);
-        let asked = Instant::now();
-        cluster.nodes[node].signal(Signal::TERM);
-        let ended = cluster.nodes[node].wait_exit(STOP_MAX);
-        assert!(ended.success(), "{ended}");
-        println!("node {} stopped in {:?}", node + 1, asked.elapsed());
-        cluster.nodes[node].start();
-        cluster.wait_ready();
+    for round in 0..rounds() {
+        for node in 0..3 {
+            load.wait_for(100);
+            let asked = Instant::now();
+            cluster.nodes[node].signal(Signal::TERM);
+            let ended = cluster.nodes[node].wait_exit(STOP_MAX);
+            assert!(ended.success(), "{ended}");
+            println!("round {round}: node {} stopped in {:?}", node + 1, asked.elapsed());
+            cluster.nodes[node].start();
+            cluster.wait_ready();
+        }
     }
     only_turned_away(&load.finish(&cluster));
     cluster.check_equal();
+}
+
+#[test]
+fn a_connection_that_stood_idle_gets_one_more_answer() {
+    let mut cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"v");
+    let leader = cluster.leader();
+    let mut idle = cluster.client(leader);
+    assert_eq!(idle.send("GET", "/v1/kv/k", &[], b"").expect("an answer").status, 200);
+    let asked = Instant::now();
+    cluster.nodes[leader].signal(Signal::TERM);
+    eventually("new connections are refused", || {
+        let sent = cluster.client(leader).send("GET", "/livez", &[], b"");
+        matches!(sent, Err(Failure::Refused(_))).then_some(())
+    });
+    let last = idle.send("PUT", "/v1/kv/k", &[], b"w").expect("an answer");
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")), "{}", last.text());
+    let ended = cluster.nodes[leader].wait_exit(STOP_MAX);
+    assert!(ended.success(), "{ended}");
+    // Nobody is left to wait for.
+    assert!(asked.elapsed() < IDLE_MAX, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn connections_that_stay_idle_hold_a_stop_for_a_while() {
+    let mut cluster = Cluster::found(SMALL);
+    let [follower, _] = cluster.followers();
+    let mut idle = cluster.client(follower);
+    assert_eq!(idle.send("GET", "/livez", &[], b"").expect("an answer").status, 200);
+    let asked = Instant::now();
+    cluster.nodes[follower].signal(Signal::TERM);
+    let ended = cluster.nodes[follower].wait_exit(STOP_MAX);
+    assert!(ended.success(), "{ended}");
+    assert!(IDLE_MAX <= asked.elapsed(), "{:?}", asked.elapsed());
+    let sent = idle.send("GET", "/livez", &[], b"");
+    assert!(matches!(sent, Err(Failure::Refused(_))), "{sent:?}");
 }
 
 #[test]

@@ -53,6 +53,18 @@ pub struct NodeView {
     pub http: Option<String>,
     /// Milliseconds since it was last heard of; `None`: never.
     pub heard_ms_ago: Option<u64>,
+    /// Why no connection to it can be made, if the last try failed.
+    #[serde(default)]
+    pub unreachable: Option<Unreachable>,
+}
+
+/// Why a node cannot reach another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreachable {
+    /// Milliseconds since the first try that failed.
+    pub for_ms: u64,
+    /// What came of the last, and where.
+    pub why: String,
 }
 
 /// What a node knows of a shard.

@@ -2,12 +2,15 @@
 //!
 //! It knows several endpoints and takes the next one only where no connection came about, so that
 //! nothing was sent. It never sends a request twice: what became of a write that was sent and not
-//! answered is unknown, and a second one might undo what others did meanwhile (D7).
+//! answered is unknown, and a second one might undo what others did meanwhile (D7). A redirect (307)
+//! is no such answer: the node that sends it has done nothing, so the same request, body and all, goes
+//! to the node that it names.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::duration::format_ms;
@@ -35,6 +38,8 @@ const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long to keep an idle connection: less than the server does, so that no request meets the
 /// server's closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most redirects of one request: leaders may change on the way.
+const REDIRECTS_MAX: usize = 3;
 /// Longest answer to read. The largest honest one is a value.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
@@ -104,8 +109,22 @@ impl Client {
         Err(ClientError::Unreachable { tried })
     }
 
-    /// Sends `call` to this endpoint.
+    /// Sends `call` to this endpoint, and to those that it leads to.
     async fn send_to(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
+        let mutates = call.method != Method::GET;
+        let mut answer = self.send_once(endpoint, call).await?;
+        for _ in 0..REDIRECTS_MAX {
+            if answer.status != StatusCode::TEMPORARY_REDIRECT {
+                break;
+            }
+            let next = answer.redirected_to()?;
+            answer = self.send_once(&next, call).await?;
+        }
+        answer.checked(mutates)
+    }
+
+    /// Sends `call` to this endpoint alone.
+    async fn send_once(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
         let mutates = call.method != Method::GET;
         let patience = self.timeout.unwrap_or(call.patience) + ANSWER_GRACE;
         let url = format!("{endpoint}{}", self.full_target(call));
@@ -122,7 +141,7 @@ impl Client {
             why,
             mutates,
         })?;
-        Answer { endpoint: endpoint.to_owned(), status, headers, body }.checked(mutates)
+        Ok(Answer { endpoint: endpoint.to_owned(), status, headers, body })
     }
 
     /// Returns the target, with the caller's timeout in its query.
@@ -151,10 +170,27 @@ impl Call {
 }
 
 impl Answer {
+    /// Returns the endpoint that a redirect names. Its path and query are those that were asked for.
+    fn redirected_to(&self) -> Result<String, ClientError> {
+        let location = self.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let authority = location.and_then(|location| location.strip_prefix("http://"));
+        let authority = authority.and_then(|rest| rest.split(['/', '?']).next());
+        let next = authority.and_then(|authority| endpoint(&format!("http://{authority}")).ok());
+        next.ok_or_else(|| ClientError::Strange {
+            endpoint: self.endpoint.clone(),
+            why: format!("redirected to {location:?}"),
+            mutates: false,
+        })
+    }
+
     /// Turns everything but a success into an error.
     fn checked(self, mutates: bool) -> Result<Self, ClientError> {
         if self.status.is_success() {
             return Ok(self);
+        }
+        if self.status == StatusCode::TEMPORARY_REDIRECT {
+            let why = format!("redirected for the {}th time", REDIRECTS_MAX + 1);
+            return Err(ClientError::Strange { endpoint: self.endpoint, why, mutates: false });
         }
         match serde_json::from_slice::<Problem>(&self.body) {
             Ok(problem) => Err(ClientError::Problem {

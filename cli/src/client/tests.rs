@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ const STORED: &str = "HTTP/1.1 201 Created\r\netag: \"7\"\r\nsteadfast-revision:
 struct Node {
     endpoint: String,
     requests: Arc<AtomicUsize>,
+    last: Arc<Mutex<String>>,
     /// Ends when it is dropped.
     _serving: JoinSet<()>,
 }
@@ -30,6 +31,8 @@ async fn node(answer: &'static str) -> Node {
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
+    let last = Arc::new(Mutex::default());
+    let seen = Arc::clone(&last);
     let serve = async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
@@ -37,12 +40,20 @@ async fn node(answer: &'static str) -> Node {
             let read = stream.read(&mut buffer).await.expect("a request");
             assert!(read > 0);
             count.fetch_add(1, Ordering::Relaxed);
+            *seen.lock().expect("no panic") = String::from_utf8_lossy(&buffer[..read]).into_owned();
             stream.write_all(answer.as_bytes()).await.expect("it listens");
         }
     };
     let mut serving = JoinSet::new();
     serving.spawn(serve);
-    Node { endpoint, requests, _serving: serving }
+    Node { endpoint, requests, last, _serving: serving }
+}
+
+impl Node {
+    /// Returns the last request, as it came.
+    fn last(&self) -> String {
+        self.last.lock().expect("no panic").clone()
+    }
 }
 
 /// Returns an endpoint at which nobody listens.
@@ -90,6 +101,42 @@ async fn a_write_that_was_sent_is_never_sent_again() {
     assert_eq!(other.requests.load(Ordering::Relaxed), 0);
     let error = client.get(b"k", Level::Linearizable).await.expect_err("no answer");
     assert_eq!((error.outcome(), error.exit()), (Outcome::NotApplied, Exit::Unavailable));
+}
+
+fn redirect(endpoint: &str) -> &'static str {
+    let location = format!("location: {endpoint}/v1/kv/k");
+    String::leak(format!(
+        "HTTP/1.1 307 Temporary Redirect\r\n{location}\r\ncontent-length: 0\r\n\r\n"
+    ))
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_with_method_and_body() {
+    let leader = node(STORED).await;
+    let follower = node(redirect(&leader.endpoint)).await;
+    let other = node(STORED).await;
+    let stored = put(&client(&[&follower.endpoint, &other.endpoint])).await;
+    assert_eq!(stored.expect("it is stored").revision, 7);
+    let counts = [&follower, &leader, &other].map(|node| node.requests.load(Ordering::Relaxed));
+    assert_eq!(counts, [1, 1, 0]);
+    let (asked, sent) = (follower.last(), leader.last());
+    assert!(asked.starts_with("PUT /v1/kv/k HTTP/1.1\r\n") && asked.ends_with("\r\n\r\nv"));
+    let line = |text: &str| text.lines().next().map(str::to_owned);
+    assert_eq!(line(&asked), line(&sent));
+    assert!(sent.ends_with("\r\n\r\nv"), "{sent}");
+}
+
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere_was_not_applied() {
+    let down = nobody().await;
+    let follower = node(redirect(&down)).await;
+    let error = put(&client(&[&follower.endpoint])).await.expect_err("nobody leads");
+    assert_eq!((error.outcome(), error.exit()), (Outcome::NotApplied, Exit::Unavailable));
+    for strange in ["ftp://x", "/v1/kv/k", "http://u@x"] {
+        let follower = node(redirect(strange)).await;
+        let error = put(&client(&[&follower.endpoint])).await.expect_err(strange);
+        assert_eq!((error.outcome(), error.exit()), (Outcome::NotApplied, Exit::Unexpected));
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
 use crate::shard::leadership::Role;
+pub use crate::transport::peer::Unreachable;
 use crate::words::{
     ClusterId, Epoch, Key, LogPosition, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value,
 };
@@ -335,6 +336,8 @@ pub struct NodeStatus {
     pub http: Option<String>,
     /// Milliseconds since it was last heard of; 0 for this node itself, `None` for never.
     pub heard_ms_ago: Option<u64>,
+    /// Why no connection to it can be made, if the last try failed.
+    pub unreachable: Option<Unreachable>,
 }
 
 /// What a node knows of a shard.

@@ -68,10 +68,13 @@ impl Node {
         Ok(Self { inner })
     }
 
-    /// Hands leadership over and stops, by `deadline` at the latest. What has no answer in the end
-    /// is lost to its client.
+    /// Hands leadership over, answers what peers have asked so far, and stops, by `deadline` at the
+    /// latest. What has no answer in the end is lost to its client.
     pub async fn shutdown(&self, deadline: Instant) {
         self.hand_over(deadline).await;
+        // The replicas are still open: what was forwarded here is answered, or refused and tried
+        // elsewhere, before the connections close.
+        self.inner.transport().take_leave(deadline).await;
         self.halt().await;
     }
 

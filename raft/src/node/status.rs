@@ -72,6 +72,7 @@ impl Inner {
                     peer: self.config.peer_advertise.clone(),
                     http: Some(self.config.http_advertise.clone()),
                     heard_ms_ago: Some(0),
+                    unreachable: None,
                 };
             }
             let peer = self.transport().peer(*node);
@@ -80,7 +81,8 @@ impl Inner {
                 node: *node,
                 peer: announced.as_ref().map_or_else(|| listed.clone(), |it| it.peer.clone()),
                 http: announced.map(|it| it.http),
-                heard_ms_ago: peer.and_then(|peer| peer.heard_ms_ago()),
+                heard_ms_ago: peer.as_ref().and_then(|peer| peer.heard_ms_ago()),
+                unreachable: peer.and_then(|peer| peer.unreachable()),
             }
         };
         claim.nodes.iter().map(status).collect()

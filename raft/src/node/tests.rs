@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::InitRequest;
+use super::api::{InitRequest, WriteResult};
 use super::*;
 use crate::clock::SimClock;
 use crate::command::Condition;
@@ -19,6 +19,8 @@ use crate::snapshot::{
     PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
 use crate::transport::bootstrap::{Claim, Verdict};
+use crate::transport::frame::{Kind, Reason};
+use crate::transport::link::NoAnswer;
 use crate::words::{ClusterId, LogPosition, Value};
 
 mod reads;
@@ -247,5 +249,126 @@ fn a_wrong_address_on_the_list_claims_nobody() {
             assert_eq!(hosts[host].node.status().member, None);
         }
         hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+    });
+}
+
+/// Founds a cluster of all hosts, and returns the indexes of its leader and of a follower.
+async fn founded(hosts: &[Host]) -> (usize, usize) {
+    hosts[0].init(&(0..hosts.len()).collect::<Vec<_>>()).await.expect("all are free");
+    let leads = |host: &&Host| host.node.inner.shard(SHARD).is_some_and(|shard| shard.leads());
+    let leader = hosts.iter().position(|host| leads(&host)).expect("founding elects one");
+    (leader, (leader + 1) % hosts.len())
+}
+
+fn put(name: &str, value: usize) -> Command {
+    let key = Key::try_from(Bytes::from(name.to_owned())).expect("the key is short");
+    let value = Value::try_from(Bytes::from(value.to_string())).expect("the value is short");
+    Command::Put { key, value, ttl: None, condition: Condition::Always }
+}
+
+async fn get(host: &Host, name: &str) -> Option<Bytes> {
+    let key = Key::try_from(Bytes::from(name.to_owned())).expect("the key is short");
+    let deadline = Instant::now() + PATIENCE;
+    let read = host.node.get(key, Consistency::Linearizable, deadline).await;
+    read.expect("it is read").found.map(|found| found.value.into_bytes())
+}
+
+#[test]
+fn forwarded_writes_are_proposed_in_the_order_in_which_they_were_sent() {
+    with_hosts(3, |hosts, fabric| async move {
+        fabric.set_latency(Duration::from_millis(1), Duration::from_millis(20));
+        let (leader, follower) = founded(&hosts).await;
+        for round in 0..10 {
+            let deadline = Instant::now() + PATIENCE;
+            let node = &hosts[follower].node;
+            let mut writes: Vec<_> = (0..100)
+                .map(|number| Box::pin(node.write(put("k", 100 * round + number), deadline)))
+                .collect();
+            for write in &mut writes {
+                // The first poll sends it.
+                assert!(futures_util::poll!(write).is_pending());
+            }
+            let mut newest = 0;
+            for answer in futures_util::future::join_all(writes).await {
+                let answer = answer.expect("it is stored");
+                let WriteResult::Stored { revision, .. } = answer.result else { panic!("a put") };
+                assert!(newest < revision.0, "{newest} before {revision}");
+                newest = revision.0;
+            }
+            let last = (100 * round + 99).to_string();
+            assert_eq!(get(&hosts[leader], "k").await, Some(Bytes::from(last)));
+        }
+    });
+}
+
+#[test]
+fn a_request_that_was_forwarded_twice_is_refused() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let left = Duration::from_secs(1);
+        let mut body = forward::encode_request(&Operation::Write(put("k", 1)), left).to_vec();
+        assert_eq!(body[1], 1, "the hop count comes second");
+        body[1] = 2;
+        let node = hosts[leader].node.inner.me();
+        let peer = hosts[follower].node.inner.transport().peer(node).expect("it is a peer");
+        let asked = peer.request(Kind::Forward, GroupId::first(SHARD), body.into());
+        let refused = asked.expect("they are connected").await.expect_err("it hopped twice");
+        let NoAnswer::Refused(refused) = refused else { panic!("{refused}") };
+        assert_eq!(refused.reason, Reason::Malformed, "{refused}");
+        assert_eq!(get(&hosts[follower], "k").await, None);
+    });
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_queued_write_with_it() {
+    with_hosts(3, |hosts, fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let others = (0..3).filter(|host| *host != leader);
+        others.for_each(|host| fabric.partition(&format!("m{leader}"), &format!("m{host}")));
+        let deadline = Instant::now() + PATIENCE;
+        let node = &hosts[leader].node;
+        let proposed = node.write(put("proposed", 1), deadline);
+        tokio::pin!(proposed);
+        // By then its entry is in flight, and what follows waits for it.
+        drop(timeout(Duration::from_millis(50), &mut proposed).await);
+        let mut queued = Box::pin(node.write(put("queued", 1), deadline));
+        assert!(futures_util::poll!(&mut queued).is_pending());
+        drop(queued);
+        let stays = node.write(put("stays", 1), deadline);
+        tokio::pin!(stays);
+        assert!(futures_util::poll!(&mut stays).is_pending());
+        fabric.heal_all();
+        stays.await.expect("its client waits");
+        assert_eq!(get(&hosts[follower], "stays").await, Some(Bytes::from("1")));
+        assert_eq!(get(&hosts[follower], "queued").await, None);
+    });
+}
+
+#[test]
+fn a_node_that_stops_leaves_no_forwarded_write_in_doubt() {
+    with_hosts(3, |hosts, fabric| async move {
+        fabric.set_latency(Duration::from_millis(1), Duration::from_millis(20));
+        let (leader, follower) = founded(&hosts).await;
+        let (clients, stopped) = (8, watch::channel(false));
+        let client = async |client: usize| {
+            let mut count = 0;
+            while !*stopped.1.borrow() {
+                let name = format!("{client}-{count}");
+                let deadline = Instant::now() + PATIENCE;
+                let written = hosts[follower].node.write(put(&name, 1), deadline).await;
+                written.expect("no write fails, and none is in doubt");
+                count += 1;
+            }
+            assert!(20 < count, "{count}");
+        };
+        let stop = async {
+            sleep(Duration::from_secs(3)).await;
+            let began = Instant::now();
+            hosts[leader].node.shutdown(began + PATIENCE).await;
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+            sleep(Duration::from_secs(3)).await;
+            stopped.0.send_replace(true);
+        };
+        tokio::join!(futures_util::future::join_all((0..clients).map(client)), stop);
     });
 }

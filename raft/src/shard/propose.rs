@@ -178,7 +178,8 @@ impl ProposeLoop {
                 self.left_over = Some(next);
                 break;
             }
-            if next.ticket.take() {
+            // Nobody waits where the client went away: it takes its command with it.
+            if !next.reply.is_closed() && next.ticket.take() {
                 bytes += next.bytes;
                 batch.push(next);
             } else {

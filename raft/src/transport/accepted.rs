@@ -12,10 +12,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use super::dialled::{End, GOODBYE_TIMEOUT, check_newest, hang_up, report, say_goodbye, silent};
+use super::dialled::{
+    End, GOODBYE_TIMEOUT, check_newest, hang_up, is_end, report, say_goodbye, silent,
+};
 use super::exchange::Exchange;
 use super::frame::{
-    ANSWER, BODY_BYTES_MAX, Frame, FrameReader, GOODBYE, Kind, REFUSED, Reason, Refused,
+    ANSWER, BODY_BYTES_MAX, Frame, FrameReader, GO_AWAY, GOODBYE, Kind, REFUSED, Reason, Refused,
 };
 use super::handshake::{self, Hello, Member, Message, Purpose, Refusing};
 use super::outgoing::Outgoing;
@@ -23,16 +25,21 @@ use super::peer::{Known, Newest};
 use super::refusal::{Code, Refusal};
 use super::{Incoming, Inner};
 use crate::limits;
-use crate::net::{Listener, Stream};
+use crate::net::{Address, Listener, Stream};
 use crate::runtime::watch;
 use crate::words::{Boot, GroupId, NodeId};
 
-/// Accepts connections, for ever.
+/// Accepts connections, until the transport closes.
 pub(super) async fn listen(inner: Arc<Inner>, mut listener: Box<dyn Listener>) {
     let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES_INFLIGHT_MAX));
+    let mut closing = inner.closing.subscribe();
     let mut number = 0;
     loop {
-        let (stream, from) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = told(&mut closing) => return,
+        };
+        let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "peers cannot be accepted");
@@ -48,6 +55,12 @@ pub(super) async fn listen(inner: Arc<Inner>, mut listener: Box<dyn Listener>) {
         let answering = answer(Arc::clone(&inner), stream, from, (permit, number));
         inner.keep(answering);
     }
+}
+
+/// Waits until the transport closes.
+async fn told(closing: &mut watch::Receiver<bool>) {
+    // It fails if the transport is gone, which tells the same.
+    drop(closing.wait_for(|closing| *closing).await);
 }
 
 /// Shakes hands and answers, until the connection ends.
@@ -80,7 +93,7 @@ async fn answer(
     if purpose == Purpose::Bootstrap {
         return tracing::debug!(from, %end, "bootstrap connection closed");
     }
-    report(&inner, node, &end);
+    report(&inner, node, &Address(from), &end);
 }
 
 /// Receives the caller's hello and answers it, or refuses it.
@@ -142,6 +155,8 @@ async fn serve(inner: &Inner, known: Option<&Known>, about: About, stream: Strea
         running: FuturesUnordered::new(),
         running_bytes: 0,
         heard: Instant::now(),
+        closing: inner.closing.subscribe(),
+        hearing: Hearing::Open,
     };
     let mut writer = stream.writer;
     let Err(end) = answering.run(&mut writer).await;
@@ -175,6 +190,19 @@ struct Answering<'a> {
     /// Bytes of their bodies.
     running_bytes: usize,
     heard: Instant,
+    closing: watch::Receiver<bool>,
+    hearing: Hearing,
+}
+
+/// How far an answering end is with the requests of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// More may come.
+    Open,
+    /// The other end was asked to send no more: what is on its way is the last.
+    Last,
+    /// All have come.
+    Done,
 }
 
 impl Answering<'_> {
@@ -186,14 +214,19 @@ impl Answering<'_> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while self.has_room() && self.start_next().await? {}
-            let has_room = self.has_room();
+            if self.hearing == Hearing::Done && self.running.is_empty() && self.outgoing.is_empty()
+            {
+                return Err(End::Answered);
+            }
+            let listens = self.has_room() && self.hearing != Hearing::Done;
             tokio::select! {
                 biased;
                 _changed = self.newest.changed() => self.check_newest()?,
                 _now = tick.tick() => self.check_silence()?,
+                () = told(&mut self.closing), if self.hearing == Hearing::Open => self.go_away(),
                 written = self.outgoing.flush(writer), if !self.outgoing.is_empty() => written?,
                 Some(done) = self.running.next() => self.finish(done),
-                read = self.reader.fill(), if has_room => self.hear(read)?,
+                read = self.reader.fill(), if listens => self.hear(read)?,
             }
         }
     }
@@ -205,7 +238,18 @@ impl Answering<'_> {
             && self.outgoing.bytes() < limits::SEND_QUEUE_BYTES_MAX
     }
 
+    /// Asks the other end to ask no more.
+    fn go_away(&mut self) {
+        self.hearing = Hearing::Last;
+        let (group, body) = (GroupId::default(), Bytes::new());
+        self.outgoing.push(Frame { kind: GO_AWAY, group, correlation: 0, body });
+    }
+
     fn hear(&mut self, read: io::Result<()>) -> Result<(), End> {
+        if self.hearing == Hearing::Last && is_end(&read) && self.reader.is_empty() {
+            self.hearing = Hearing::Done;
+            return Ok(());
+        }
         read?;
         self.heard = Instant::now();
         if let Some(known) = self.known {

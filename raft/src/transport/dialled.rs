@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Inner;
 use super::exchange::Exchange;
-use super::frame::{Frame, FrameReader, GOODBYE, Kind};
+use super::frame::{Frame, FrameReader, GO_AWAY, GOODBYE, Kind};
 use super::handshake::{self, Hello, Member, Message, Presented, Purpose, Unread};
 use super::link::{Link, Waiting};
 use super::outgoing::Outgoing;
@@ -35,6 +35,8 @@ pub(super) enum End {
     Told(Refusal, Option<Member>),
     /// This end closes.
     Closing(Refusal),
+    /// The acceptor is about to stop, and everything that was asked has been answered.
+    Answered,
 }
 
 impl fmt::Display for End {
@@ -43,6 +45,7 @@ impl fmt::Display for End {
             Self::Lost(error) => error.fmt(f),
             Self::Told(refusal, _) => write!(f, "the other end says: {refusal}"),
             Self::Closing(refusal) => write!(f, "refused here: {refusal}"),
+            Self::Answered => f.write_str("the acceptor stops, and all was answered"),
         }
     }
 }
@@ -80,18 +83,23 @@ pub(super) struct Connection {
 pub(super) async fn keep(inner: Arc<Inner>, known: Arc<Known>) {
     let mut try_number = 0;
     loop {
-        let end = match connect(&inner, &known, Purpose::Requests, try_number).await {
+        let address = known.address(try_number);
+        let end = match connect(&inner, &known, Purpose::Requests, &address).await {
             Ok(connection) => {
-                tracing::info!(peer = %known.node, "connected");
+                tracing::info!(peer = %known.node, %address, "connected");
+                known.reached();
                 try_number = 0;
                 let opened = known.link.open();
                 let end = serve(&inner, &known, &known.link, connection).await;
                 drop(opened);
                 end
             }
-            Err(end) => end,
+            Err(end) => {
+                known.missed_at(&address, &end);
+                end
+            }
         };
-        report(&inner, known.node, &end);
+        report(&inner, known.node, &address, &end);
         let pause = pause(try_number);
         try_number = try_number.saturating_add(1);
         drop(timeout(pause, known.redial.notified()).await);
@@ -104,16 +112,19 @@ fn pause(try_number: u32) -> Duration {
     longest.min(limits::REDIAL_MAX).mul_f64(runtime::random().random_range(0.5..1.0))
 }
 
-/// Traces the end of a connection, and stops the node where a peer says that it must.
-pub(super) fn report(inner: &Inner, peer: NodeId, end: &End) {
+/// Traces the end of a connection with `address`, and stops the node where a peer says that it must.
+pub(super) fn report(inner: &Inner, peer: NodeId, address: &Address, end: &End) {
     match end {
-        End::Lost(error) => tracing::debug!(%peer, %error, "no connection"),
+        End::Lost(error) => tracing::debug!(%peer, %address, %error, "no connection"),
+        End::Answered => tracing::info!(%peer, %address, %end, "connection closed"),
         End::Told(refusal, Some(_)) if refusal.stops() => inner.stop(refusal),
         // While a cluster is founded its nodes do not all know each other yet.
         End::Told(Refusal { code: Code::Stranger | Code::WrongCluster, .. }, _) => {
-            tracing::info!(%peer, %end, "not accepted yet");
+            tracing::info!(%peer, %address, %end, "not accepted yet");
         }
-        End::Told(..) | End::Closing(_) => tracing::warn!(%peer, %end, "connection refused"),
+        End::Told(..) | End::Closing(_) => {
+            tracing::warn!(%peer, %address, %end, "connection refused");
+        }
     }
 }
 
@@ -122,17 +133,18 @@ pub(super) async fn connect(
     inner: &Inner,
     known: &Known,
     purpose: Purpose,
-    try_number: u32,
+    address: &Address,
 ) -> Result<Connection, End> {
     let presented = (inner.callbacks.present)();
     let Some(own) = presented.member else {
         let refusal = Refusal::new(Code::WrongCluster, "this node belongs to no cluster yet");
         return Err(End::Closing(refusal));
     };
-    let address = known.address(try_number);
+    let own_address = presented.peer.clone();
     let hello = Hello { purpose, to: Some(known.node), presented };
-    let shaking = shake(inner, &address, hello, |theirs| {
+    let shaking = shake(inner, address, hello, |theirs| {
         handshake::check_callee(own, known.node, theirs)?;
+        handshake::check_address(own.node, &own_address, &theirs.presented)?;
         (inner.callbacks.accept)(&theirs.presented)
     });
     let (connection, theirs) = shaking.await?;
@@ -231,6 +243,7 @@ pub(super) async fn serve(
         outgoing: Outgoing::default(),
         heard: Instant::now(),
         exchange: None,
+        sending: Sending::Open,
     };
     let mut writer = stream.writer;
     let Err(end) = asking.run(&mut writer).await;
@@ -253,6 +266,18 @@ struct Asking<'a> {
     heard: Instant,
     /// The answer to the last exchange, until it comes.
     exchange: Option<Waiting>,
+    sending: Sending,
+}
+
+/// How far an asking end is with its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sending {
+    /// More may come.
+    Open,
+    /// The acceptor wants no more: what is queued is the last.
+    Last,
+    /// All are sent, and the acceptor knows; answers are still to come.
+    Done,
 }
 
 /// There is no way to end but for a reason.
@@ -270,6 +295,10 @@ impl Asking<'_> {
                 self.link.drain(&mut self.outgoing);
             }
             let idle = self.outgoing.is_empty();
+            if idle && self.sending == Sending::Last {
+                writer.shutdown().await?;
+                self.sending = Sending::Done;
+            }
             tokio::select! {
                 biased;
                 _changed = self.newest.changed() => self.check_newest()?,
@@ -283,14 +312,21 @@ impl Asking<'_> {
     }
 
     fn read(&mut self, read: io::Result<()>) -> Result<(), End> {
+        if self.sending == Sending::Done && is_end(&read) && self.link.is_answered() {
+            return Err(End::Answered);
+        }
         read?;
         self.heard = Instant::now();
         self.known.hear();
         while let Some(frame) = self.reader.next()? {
-            if frame.kind == GOODBYE {
-                return Err(End::Told(Refusal::decode(frame.body)?, self.member));
+            match frame.kind {
+                GOODBYE => return Err(End::Told(Refusal::decode(frame.body)?, self.member)),
+                GO_AWAY => {
+                    self.link.close();
+                    self.sending = self.sending.max(Sending::Last);
+                }
+                _answer => self.link.answer(frame)?,
             }
-            self.link.answer(frame)?;
         }
         Ok(())
     }
@@ -318,6 +354,11 @@ impl Asking<'_> {
     fn check_newest(&mut self) -> Result<(), End> {
         check_newest(self.boot, *self.newest.borrow_and_update())
     }
+}
+
+/// Whether the other end has said all it had to say.
+pub(super) fn is_end(read: &io::Result<()>) -> bool {
+    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Waits for the answer to an exchange, for ever if there is none under way.

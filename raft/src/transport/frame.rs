@@ -15,6 +15,7 @@
 //! | 128      | acceptor | the answer                                               |
 //! | 129      | acceptor | a refusal: reason `u8`, text                             |
 //! | 130      | either   | goodbye: why the connection ends, see [`super::refusal`] |
+//! | 131      | acceptor | go away: ask no more; what was asked is still answered   |
 
 use std::io;
 
@@ -36,6 +37,8 @@ pub(super) const ANSWER: u8 = 128;
 pub(super) const REFUSED: u8 = 129;
 /// The kind of the last frame of a connection that one end closes for a reason.
 pub(super) const GOODBYE: u8 = 130;
+/// The kind by which an acceptor that is about to stop asks for no more requests.
+pub(super) const GO_AWAY: u8 = 131;
 
 /// Bodies up to this size leave the receive buffer by copy: an entry that stays in memory must not
 /// keep the frames alive that happened to arrive with it.
@@ -219,6 +222,11 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Whether all that was read has been taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     /// Throws away what was read.

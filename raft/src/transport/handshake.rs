@@ -266,13 +266,18 @@ pub(super) fn check_caller(own: &Presented, hello: &Hello, known: bool) -> Resul
     if hello.purpose == Purpose::Bootstrap {
         return Ok(());
     }
+    let own_address = &own.peer;
     let Some(own) = own.member else {
         return Err(Refusal::new(Code::WrongCluster, "this node belongs to no cluster yet"));
     };
     let caller = same_cluster(own, &hello.presented)?;
     if hello.to != Some(own.node) {
         let wanted = hello.to.unwrap_or_default();
-        let text = format!("this is {}, not {wanted}; check the addresses of both", own.node);
+        let text = format!(
+            "this is {}, not {wanted}: that address leads to the wrong node; see that each node is \
+             started with the --advertise-peer that leads to itself",
+            own.node
+        );
         return Err(Refusal::new(Code::WrongNode, text));
     }
     if !known || caller.node == own.node {
@@ -280,14 +285,36 @@ pub(super) fn check_caller(own: &Presented, hello: &Hello, known: bool) -> Resul
             format!("{} is not known here as another node of this cluster (yet)", caller.node);
         return Err(Refusal::new(Code::Stranger, text));
     }
-    Ok(())
+    check_address(own.node, own_address, &hello.presented)
+}
+
+/// Refuses a node that announces the address of this one: others would not know where to find which.
+pub(super) fn check_address(
+    own: NodeId,
+    own_address: &Address,
+    other: &Presented,
+) -> Result<(), Refusal> {
+    if other.peer != *own_address {
+        return Ok(());
+    }
+    let node = other.member.map_or(NodeId::default(), |member| member.node);
+    let (one, two) = (own.min(node), own.max(node));
+    let text = format!(
+        "{one} and {two} both announce the address {own_address}; start the one that is wrong with \
+         its own --advertise-peer"
+    );
+    Err(Refusal::new(Code::WrongNode, text))
 }
 
 /// Judges what the end that was dialled says of itself.
 pub(super) fn check_callee(own: Member, to: NodeId, hello: &Hello) -> Result<(), Refusal> {
     let callee = same_cluster(own, &hello.presented)?;
     if callee.node != to {
-        let text = format!("{to} was dialled and {} answered; check the addresses", callee.node);
+        let text = format!(
+            "{to} was dialled and {} answered: that address leads to the wrong node; see that each \
+             node is started with the --advertise-peer that leads to itself",
+            callee.node
+        );
         return Err(Refusal::new(Code::WrongNode, text));
     }
     if hello.to != Some(own.node) {

@@ -156,6 +156,16 @@ impl Link {
         Opened(self.clone())
     }
 
+    /// Takes no more requests. Those it has taken are still sent, and answered.
+    pub(super) fn close(&self) {
+        self.state().open = false;
+    }
+
+    /// Whether everything that was asked has its answer.
+    pub(super) fn is_answered(&self) -> bool {
+        self.state().unanswered.is_empty()
+    }
+
     /// Waits until something may be queued.
     pub(super) async fn queued(&self) {
         self.0.wake.notified().await;

@@ -11,6 +11,14 @@
 //! when a connection gets to write goes out in one write, so the heartbeats of many groups cost
 //! one packet. A snapshot gets a connection of its own.
 //!
+//! A node that stops takes leave first, so that nothing that was asked of it is left in doubt:
+//!
+//! ```text
+//!   acceptor: listens no more; "go away" ==>
+//!                                          <== what was queued, then the end of the stream: dialler
+//!   acceptor: the last answers, then the end of the stream ==>
+//! ```
+//!
 //! # Invariants
 //!
 //! 1. No frame passes before both ends have presented themselves and each has judged the other
@@ -22,6 +30,7 @@
 //!    that tell this node that it is the older one stop it.
 //! 5. A connection over which nothing comes for [`limits::PEER_SILENCE_MAX`] is closed.
 //! 6. Unsent bytes, unanswered requests, unfinished handshakes and connections are bounded.
+//! 7. What was asked of a node that takes leave is answered, if it can be until the deadline.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +40,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
 
 use crate::limits;
 use crate::net::{Address, Net};
@@ -144,6 +154,8 @@ struct Inner {
     peers: Mutex<BTreeMap<NodeId, Dialled>>,
     /// Listening and accepted connections. `None` after the shutdown.
     tasks: Mutex<Option<Vec<Task<()>>>>,
+    /// Whether this node takes leave of those who dialled it.
+    closing: watch::Sender<bool>,
     stop: watch::Sender<Option<Refusal>>,
 }
 
@@ -204,6 +216,7 @@ impl Transport {
             callbacks,
             peers: Mutex::default(),
             tasks: Mutex::new(Some(Vec::new())),
+            closing: watch::Sender::default(),
             stop: watch::Sender::default(),
         });
         inner.keep(accepted::listen(Arc::clone(&inner), listener));
@@ -292,6 +305,21 @@ impl Transport {
         let told = stop.wait_for(Option::is_some).await;
         let told = told.expect("the sender lives as long as the transport");
         told.expect("it was waited for")
+    }
+
+    /// Takes leave of those who dialled: nobody may ask any more, what was asked is answered, then
+    /// their connections close. At the deadline the rest are cut off.
+    ///
+    /// Connections that this node has dialled stay.
+    pub async fn take_leave(&self, deadline: Instant) {
+        self.inner.closing.send_replace(true);
+        let tasks = self.inner.tasks.lock().expect("no step under this lock panics").take();
+        for mut task in tasks.unwrap_or_default() {
+            if timeout_at(deadline, &mut task).await.is_err() {
+                tracing::warn!("a peer still waited for answers at the end");
+                task.abort();
+            }
+        }
     }
 
     /// Closes all connections and ends all tasks. What has no answer yet is lost.

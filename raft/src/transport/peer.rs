@@ -9,10 +9,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Inner;
+use super::dialled::{self, End};
 use super::frame::Kind;
 use super::handshake::{Presented, Purpose};
 use super::link::{Link, NotSent, Waiting};
-use super::{Inner, dialled};
 use crate::net::Address;
 use crate::runtime::{self, Task, watch};
 use crate::words::{Boot, GroupId, NodeId};
@@ -33,6 +34,8 @@ pub(super) struct Known {
     /// Rung when the peer has just connected to us, so that we dial back at once.
     pub(super) redial: Notify,
     addresses: Mutex<Addresses>,
+    /// Why it cannot be reached, and since when.
+    missed: Mutex<Option<(Instant, String)>>,
     origin: Instant,
     /// Milliseconds from `origin` to when it was last heard, plus 1; 0 for never.
     heard_ms: AtomicU64,
@@ -47,6 +50,15 @@ pub(super) struct Newest {
     pub(super) connection: u64,
     /// Whether it has left the cluster.
     pub(super) gone: bool,
+}
+
+/// Why a peer cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Milliseconds since the first try that failed.
+    pub for_ms: u64,
+    /// What came of the last, and where.
+    pub why: String,
 }
 
 struct Addresses {
@@ -73,6 +85,7 @@ impl Known {
             newest: watch::Sender::default(),
             redial: Notify::new(),
             addresses: Mutex::new(Addresses { listed, announced: None }),
+            missed: Mutex::default(),
             origin: Instant::now(),
             heard_ms: AtomicU64::new(0),
         }
@@ -94,6 +107,22 @@ impl Known {
 
     pub(super) fn list(&self, address: Address) {
         self.addresses().listed = address;
+    }
+
+    /// Notes that there is a connection to it.
+    pub(super) fn reached(&self) {
+        *self.missed() = None;
+    }
+
+    /// Notes that it could not be reached at `address`.
+    pub(super) fn missed_at(&self, address: &Address, end: &End) {
+        let mut missed = self.missed();
+        let since = missed.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        *missed = Some((since, format!("{address}: {end}")));
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.missed.lock().expect("no step below panics")
     }
 
     /// Notes that the peer said something.
@@ -144,6 +173,13 @@ impl Peer {
         Some(millis(self.known.origin.elapsed()).saturating_sub(heard_ms))
     }
 
+    /// Returns why no connection to it can be made, if the last try failed.
+    pub fn unreachable(&self) -> Option<Unreachable> {
+        let missed = self.known.missed();
+        let (since, why) = missed.as_ref()?;
+        Some(Unreachable { for_ms: millis(since.elapsed()), why: why.clone() })
+    }
+
     /// Returns where it says that it can be reached, once it has.
     pub fn announced(&self) -> Option<Announced> {
         self.known.addresses().announced.clone()
@@ -157,7 +193,9 @@ impl Peer {
     /// Connects anew, for a snapshot: its bytes must not delay heartbeats.
     pub async fn connect_for_snapshot(&self) -> Result<SnapshotLink, NotSent> {
         let node = self.known.node;
-        let connected = dialled::connect(&self.inner, &self.known, Purpose::Snapshot, 0).await;
+        let address = self.known.address(0);
+        let connected =
+            dialled::connect(&self.inner, &self.known, Purpose::Snapshot, &address).await;
         let connection = connected.map_err(|end| {
             tracing::info!(%node, %end, "no connection for a snapshot");
             NotSent::NotConnected { node }
@@ -169,7 +207,7 @@ impl Peer {
         let task = runtime::spawn(async move {
             let end = dialled::serve(&inner, &known, &served, connection).await;
             drop(opened);
-            dialled::report(&inner, node, &end);
+            dialled::report(&inner, node, &address, &end);
         });
         Ok(SnapshotLink { link, task })
     }

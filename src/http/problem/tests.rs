@@ -11,6 +11,7 @@ fn status() -> Status {
         peer: Address("b:7401".to_owned()),
         http: Some("http://b:7301".to_owned()),
         heard_ms_ago: Some(3),
+        unreachable: None,
     };
     Status { member: None, stopping: false, nodes: vec![node], shards: vec![] }
 }

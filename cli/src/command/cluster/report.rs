@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::api::cluster::{ClusterView, Role, ShardView};
+use crate::api::cluster::{ClusterView, NodeView, Role, ShardView};
 
 /// Age up to which a sign of life counts: nodes hear of each other every second.
 const HEARD_MS_MAX: u64 = 3_000;
+/// Time without a connection from which it counts: a node that starts is dialled within two seconds.
+const UNREACHABLE_MS_MIN: u64 = 5_000;
 /// Age up to which a leader's confirmation counts: many heartbeats.
 const CONFIRMED_MS_MAX: u64 = 3_000;
 
@@ -213,17 +215,39 @@ fn nodes(views: &[ClusterView]) -> Vec<Node> {
     for node in nodes.values_mut() {
         let own = views.iter().find(|view| view.node == Some(node.id));
         let others = views.iter().filter(|view| view.node != Some(node.id));
-        let heard = others.flat_map(|view| &view.nodes).filter(|seen| seen.id == node.id);
-        let heard_ms_ago = heard.filter_map(|seen| seen.heard_ms_ago).min();
+        let by_each = others.flat_map(|by| by.nodes.iter().map(move |seen| (by.node, seen)));
+        let seen: Vec<_> = by_each.filter(|(_, seen)| seen.id == node.id).collect();
+        let heard_ms_ago = seen.iter().filter_map(|(_, seen)| seen.heard_ms_ago).min();
+        let unreachable = seen.iter().find_map(|(by, seen)| unreachable_by((*by)?, seen));
         node.up = own.is_some() || heard_ms_ago.is_some_and(|ms| ms <= HEARD_MS_MAX);
         node.version = own.map(|view| view.version.clone());
-        node.state = state(own, heard_ms_ago);
+        node.state = state(own, heard_ms_ago, unreachable);
     }
     nodes.into_values().collect()
 }
 
+/// Returns which node cannot reach this one, and why, if it has lasted.
+fn unreachable_by(node: u32, seen: &NodeView) -> Option<String> {
+    let unreachable = seen.unreachable.as_ref()?;
+    let lasts = UNREACHABLE_MS_MIN <= unreachable.for_ms;
+    lasts.then(|| format!("node {node} cannot reach it at {}", unreachable.why))
+}
+
 /// Returns what there is to say about a node.
-fn state(own: Option<&ClusterView>, heard_ms_ago: Option<u64>) -> String {
+fn state(
+    own: Option<&ClusterView>,
+    heard_ms_ago: Option<u64>,
+    unreachable: Option<String>,
+) -> String {
+    let state = state_alone(own, heard_ms_ago);
+    match unreachable {
+        Some(why) => format!("{state}; {why}"),
+        None => state,
+    }
+}
+
+/// Returns what a node says of itself, or what its peers last heard.
+fn state_alone(own: Option<&ClusterView>, heard_ms_ago: Option<u64>) -> String {
     match (own, heard_ms_ago) {
         (Some(view), _) if view.stopping => "stopping".to_owned(),
         (Some(view), _) => match &view.unready {

@@ -1,5 +1,5 @@
 use super::report::{Report, Verdict, Witness};
-use crate::api::cluster::{ClusterView, NodeView, Position, Role, ShardView};
+use crate::api::cluster::{ClusterView, NodeView, Position, Role, ShardView, Unreachable};
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -24,6 +24,7 @@ fn view(node: u32, role: Role, hears: &[u32]) -> ClusterView {
                 peer: format!("n{id}:7401"),
                 http: Some(format!("http://n{id}:7301")),
                 heard_ms_ago: heard(id),
+                unreachable: None,
             })
             .collect(),
         shards: vec![ShardView {
@@ -91,6 +92,28 @@ fn a_dead_follower_degrades_the_cluster() {
     check(&report, Verdict::Degraded, headline);
     assert_eq!(report.nodes[2].state, "down: last heard of 60 s ago");
     assert_eq!(report.shards[0].voters_up, [1, 2]);
+}
+
+#[test]
+fn a_node_that_another_cannot_reach_degrades_the_cluster_and_is_named() {
+    let refused = |for_ms| Unreachable { for_ms, why: "n2:7401: this is n1, not n2".to_owned() };
+    for (for_ms, counts) in [(1_000, false), (10_000, true)] {
+        let mut leader = view(1, Role::Leader, &[2, 3]);
+        leader.nodes[1].unreachable = Some(refused(for_ms));
+        let views = vec![
+            Ok(leader),
+            Ok(view(2, Role::Follower, &[1, 3])),
+            Ok(view(3, Role::Follower, &[1, 2])),
+        ];
+        let report = report(views);
+        let (verdict, state) = if counts {
+            let state = "up; node 1 cannot reach it at n2:7401: this is n1, not n2";
+            (Verdict::Degraded, state)
+        } else {
+            (Verdict::Healthy, "up")
+        };
+        assert_eq!((report.verdict, report.nodes[1].state.as_str()), (verdict, state));
+    }
 }
 
 #[test]

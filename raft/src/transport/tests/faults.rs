@@ -51,6 +51,39 @@ async fn callers_that_do_not_belong_are_told_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_announces_the_address_of_another_is_told_so_by_both_ends() {
+    with_seed(34, async {
+        let fabric = Fabric::new(34);
+        let twin = Spec { announces: Some(address(1)), ..Spec::node(2) };
+        let [a, b] = nodes(&fabric, [Spec::node(1), twin]).await;
+        sleep(Duration::from_secs(10)).await;
+        let text = "n1 and n2 both announce the address h1:1; ";
+        for (node, other) in [(&a, 2), (&b, 1)] {
+            assert!(!node.is_connected(other));
+            let unreachable = node.transport.peer(NodeId(other)).unwrap().unreachable().unwrap();
+            assert!(unreachable.why.contains(&address(other).0), "{unreachable:?}");
+            assert!(unreachable.why.contains(text), "{unreachable:?}");
+            assert!(8_000 < unreachable.for_ms, "{unreachable:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_leads_to_another_node_is_named() {
+    with_seed(35, async {
+        let [a, _b] = pair(&Fabric::new(35)).await;
+        a.transport.set_peers(&BTreeMap::from([(NodeId(2), address(2)), (NodeId(3), address(2))]));
+        let peer = a.transport.peer(NodeId(3)).unwrap();
+        wait(|| peer.unreachable().is_some()).await;
+        let why = peer.unreachable().unwrap().why;
+        assert!(why.starts_with("h2:1: ") && why.contains("this is n2, not n3"), "{why}");
+        assert_eq!(a.transport.peer(NodeId(2)).unwrap().unreachable(), None);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn garbage_and_other_versions_are_told_so() {
     with_seed(22, async {
         let fabric = Fabric::new(22);

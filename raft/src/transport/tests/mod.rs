@@ -15,6 +15,7 @@ use crate::words::{ClusterId, DirectoryId, Sequence, ShardId};
 
 mod bytes;
 mod faults;
+mod leave;
 mod outgoing;
 mod requests;
 
@@ -27,6 +28,8 @@ struct Spec {
     node: u32,
     /// Each with its nonce.
     boots: Vec<u64>,
+    /// Where peers are told to find it, if elsewhere.
+    announces: Option<Address>,
     /// Refuse whoever is not at this boot or later.
     refuse: Option<Refusal>,
     refuse_exchange: Option<Refusal>,
@@ -34,7 +37,14 @@ struct Spec {
 
 impl Spec {
     fn node(node: u32) -> Self {
-        Self { cluster: 9, node, boots: vec![70], refuse: None, refuse_exchange: None }
+        Self {
+            cluster: 9,
+            node,
+            boots: vec![70],
+            announces: None,
+            refuse: None,
+            refuse_exchange: None,
+        }
     }
 
     fn presented(&self) -> Presented {
@@ -49,7 +59,7 @@ impl Spec {
             recovered: Sequence(5),
             synced: Sequence(6),
             lease: Duration::from_millis(600),
-            peer: address(self.node),
+            peer: self.announces.clone().unwrap_or_else(|| address(self.node)),
             http: format!("http://h{}:1", self.node),
         }
     }

@@ -43,6 +43,10 @@ fn of_node(node: &NodeStatus) -> wire::NodeView {
         peer: node.peer.to_string(),
         http: node.http.clone(),
         heard_ms_ago: node.heard_ms_ago,
+        unreachable: node.unreachable.as_ref().map(|unreachable| wire::Unreachable {
+            for_ms: unreachable.for_ms,
+            why: unreachable.why.clone(),
+        }),
     }
 }
 

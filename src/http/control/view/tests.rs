@@ -14,6 +14,7 @@ fn a_view_says_what_the_node_knows() {
             peer: Address("b:7401".to_owned()),
             http: None,
             heard_ms_ago: Some(12),
+            unreachable: None,
         }],
         shards: vec![ShardStatus {
             shard: ShardId(1),
@@ -36,7 +37,7 @@ fn a_view_says_what_the_node_knows() {
         "stopping": false,
         "unready": null,
         "age_ms": 0,
-        "nodes": [{ "id": 2, "peer": "b:7401", "http": null, "heard_ms_ago": 12 }],
+        "nodes": [{ "id": 2, "peer": "b:7401", "http": null, "heard_ms_ago": 12, "unreachable": null }],
         "shards": [{
             "id": 1, "role": "follower", "leader": 2, "term": "5.2", "voters": [1, 2],
             "last": { "index": 7, "term": "5.2" }, "applied": { "index": 6, "term": "5.2" },
