@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -20,6 +20,8 @@ const STORED: &str = "HTTP/1.1 201 Created\r\netag: \"7\"\r\nsteadfast-revision:
 struct Node {
     endpoint: String,
     requests: Arc<AtomicUsize>,
+    /// What was sent last.
+    heard: Arc<Mutex<String>>,
     /// Ends when it is dropped.
     _serving: JoinSet<()>,
 }
@@ -29,6 +31,8 @@ async fn node(answer: &'static str) -> Node {
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
+    let heard = Arc::new(Mutex::new(String::new()));
+    let hearing = Arc::clone(&heard);
     let serve = async move {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
@@ -36,12 +40,14 @@ async fn node(answer: &'static str) -> Node {
             let read = stream.read(&mut buffer).await.expect("a request");
             assert!(read > 0);
             count.fetch_add(1, Ordering::Relaxed);
+            let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            *hearing.lock().expect("no panic") = text;
             stream.write_all(answer.as_bytes()).await.expect("it listens");
         }
     };
     let mut serving = JoinSet::new();
     serving.spawn(serve);
-    Node { endpoint, requests, _serving: serving }
+    Node { endpoint, requests, heard, _serving: serving }
 }
 
 /// Returns an endpoint at which nobody listens.
@@ -149,4 +155,46 @@ fn endpoints_are_hosts_and_ports() {
         let error = endpoint(bad).expect_err(bad);
         assert_eq!(error.exit(), Exit::Usage, "{bad}");
     }
+}
+
+/// Returns an answer with this JSON.
+fn json(body: &str) -> &'static str {
+    String::leak(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+#[tokio::test]
+async fn a_transfer_names_the_shard_in_the_path_and_the_node_in_the_body() {
+    let node = node(json(r#"{"shard":3,"leader":2}"#)).await;
+    let answer = client(&[&node.endpoint]).transfer_leader(3, 2).await.expect("an answer");
+    assert_eq!((answer.shard, answer.leader), (3, 2));
+    let heard = node.heard.lock().expect("no panic").clone();
+    assert!(heard.starts_with("POST /v1/shards/3/transfer-leader HTTP/1.1\r\n"), "{heard}");
+    assert!(heard.contains("content-type: application/json\r\n"), "{heard}");
+    assert!(heard.ends_with("\r\n\r\n{\"to\":2}"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_snapshot_names_the_shard_in_the_path() {
+    let node = node(json(r#"{"shard":3,"node":1,"index":70}"#)).await;
+    let answer = client(&[&node.endpoint]).snapshot(3).await.expect("an answer");
+    assert_eq!((answer.shard, answer.node, answer.index), (3, 1, 70));
+    let heard = node.heard.lock().expect("no panic").clone();
+    assert!(heard.starts_with("POST /v1/shards/3/snapshot HTTP/1.1\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_a_shard_refuses_has_its_exit_code() {
+    for (status, code, exit) in [
+        ("404 Not Found", "no-such-shard", Exit::NotFound),
+        ("404 Not Found", "no-such-node", Exit::NotFound),
+        ("409 Conflict", "transfer-refused", Exit::Refused),
+        ("503 Service Unavailable", "no-leader", Exit::Unavailable),
+    ] {
+        let refuses = node(problem(status, code, "not_applied")).await;
+        let error = client(&[&refuses.endpoint]).transfer_leader(9, 9).await;
+        assert_eq!(error.expect_err(code).exit(), exit, "{code}");
+    }
+    let silent = node(SILENCE).await;
+    let error = client(&[&silent.endpoint]).transfer_leader(1, 2).await.expect_err("no answer");
+    assert_eq!(error.exit(), Exit::OutcomeUnknown);
 }
