@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   steadfast start ...     config -> server -> http -> steadfast_raft::node
+//!   steadfast dev ...       dev -> processes of `steadfast start`
 //!   steadfast anything else steadfast_cli
 //! ```
 
@@ -11,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 use steadfast_cli::exit::{self, Exit};
 
 mod config;
+mod dev;
 mod http;
 mod server;
 mod telemetry;
@@ -18,7 +20,8 @@ mod telemetry;
 /// A first minute with it.
 const EXAMPLES: &str = "\
 Examples:
-  steadfast start --data ./n1            a node; `steadfast start --help` shows how to run three
+  steadfast dev                          a cluster on this machine, to try things out
+  steadfast start --data ./n1            one node, as in production
   steadfast cluster init --node 127.0.0.1:7401 --node 127.0.0.1:7402 --node 127.0.0.1:7403
   steadfast put greeting hello
   steadfast get greeting
@@ -51,18 +54,26 @@ enum Command {
     /// Run a node: the same command for the first start and each later one
     #[command(long_about = config::HELP)]
     Start(Box<config::Flags>),
+    /// Run a whole cluster on this machine, in the foreground
+    #[command(long_about = dev::HELP)]
+    Dev(dev::Flags),
+    /// Hold a temporary directory for `dev`, until standard input closes
+    #[command(hide = true)]
+    DevScratch,
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
 }
 
-/// Returns the command line, without the client's options in the help of `start`.
+/// Returns the command line, without the client's options in the help of those that are none.
 fn command_line() -> clap::Command {
     let mut command = Args::command();
     command.build();
-    command.mut_subcommand("start", |start| {
-        start.mut_args(|arg| {
-            let client = arg.get_help_heading() == Some(steadfast_cli::command::HEADING);
-            arg.hide(client)
+    ["start", "dev"].into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |command| {
+            command.mut_args(|arg| {
+                let client = arg.get_help_heading() == Some(steadfast_cli::command::HEADING);
+                arg.hide(client)
+            })
         })
     })
 }
@@ -72,16 +83,19 @@ fn main() -> ExitCode {
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let node = matches!(args.command, Command::Start(_));
     telemetry::init(node, args.verbose, args.client.no_color);
-    match args.command {
-        Command::Client(command) => command.run(&args.client),
-        Command::Start(flags) => match server::run(*flags) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!("{error:#}");
-                let usage = error.is::<config::ConfigError>();
-                if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
-            }
-        },
+    let ended = match args.command {
+        Command::Client(command) => return command.run(&args.client),
+        Command::Start(flags) => server::run(*flags),
+        Command::Dev(flags) => dev::run(flags, args.client.no_color),
+        Command::DevScratch => dev::serve_scratch(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            let usage = error.is::<config::ConfigError>() || error.is::<dev::PlaceError>();
+            if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
+        }
     }
 }
 

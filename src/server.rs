@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
 use steadfast_raft::net::{Address, TcpNet};
@@ -12,7 +13,7 @@ use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
 use steadfast_raft::snapshot::SledSnapshots;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::config::{Config, Flags};
@@ -29,6 +30,9 @@ const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop, or must.
 pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
+    if let Some(parent) = flags.parent {
+        die_with(parent)?;
+    }
     let config = Config::load(flags, std::env::vars_os())?;
     prepare(&config.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -39,6 +43,18 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     let ended = runtime.block_on(with_seed(seed, serve(config)));
     runtime.shutdown_timeout(BLOCKING_TIMEOUT);
     ended
+}
+
+/// Has the system kill this process when the one that started it dies. It could not do more for
+/// itself if it stood still; and the log is made for `kill -9`.
+fn die_with(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .context("the system does not end this process with its parent")?;
+    // It may have died before that.
+    if getppid().map(Pid::as_raw_nonzero).map(i32::from) != Some(parent) {
+        bail!("process {parent}, for which this node was to run, is gone");
+    }
+    Ok(())
 }
 
 /// Makes the data directory, but not the one above it: that one is missing when a disk is not
@@ -126,8 +142,8 @@ fn seams(data: &Path) -> anyhow::Result<Seams> {
 
 /// The signals that ask a process to stop.
 struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
 }
 
 impl Stop {

@@ -22,6 +22,8 @@ pub enum Exit {
     Unavailable = 6,
     /// Nobody knows whether it took effect.
     OutcomeUnknown = 7,
+    /// What was waited for did not come in time.
+    WaitDeadline = 8,
     /// A safety check refused it.
     Refused = 9,
     /// The cluster is not healthy.
@@ -33,9 +35,9 @@ pub const HELP: &str = "\
 Exit codes:
   0  done                      6  unavailable: not applied, safe to retry
   1  unexpected error          7  outcome unknown: read back before you retry
-  2  wrong usage               9  refused by a safety check
-  3  no such key              10  the cluster is not healthy
-  4  precondition failed
+  2  wrong usage               8  what was waited for did not come in time
+  3  no such key or shard      9  refused by a safety check
+  4  precondition failed      10  the cluster is not healthy
   5  not authorised";
 
 impl Exit {
@@ -43,7 +45,7 @@ impl Exit {
     pub fn of(problem: &Problem) -> Self {
         match (problem.outcome, problem.status) {
             (Outcome::Unknown, _) => Self::OutcomeUnknown,
-            (_, 404) if problem.code == code::KEY_NOT_FOUND => Self::NotFound,
+            (_, 404) if code::NOT_FOUND.contains(&problem.code.as_str()) => Self::NotFound,
             (_, 412) => Self::PreconditionFailed,
             (_, 401 | 403) => Self::NotAuthorised,
             (_, 409) => Self::Refused,
@@ -83,6 +85,8 @@ mod tests {
     #[test]
     fn problems_have_exit_codes() {
         check(404, code::KEY_NOT_FOUND, Outcome::NotApplied, Exit::NotFound);
+        check(404, code::NO_SUCH_SHARD, Outcome::NotApplied, Exit::NotFound);
+        check(404, code::NO_SUCH_NODE, Outcome::NotApplied, Exit::NotFound);
         check(404, "no-such-route", Outcome::NotApplied, Exit::Usage);
         check(400, "bad-ttl", Outcome::NotApplied, Exit::Usage);
         check(413, "value-too-large", Outcome::NotApplied, Exit::Usage);
@@ -107,6 +111,7 @@ mod tests {
             (Exit::NotAuthorised, 5),
             (Exit::Unavailable, 6),
             (Exit::OutcomeUnknown, 7),
+            (Exit::WaitDeadline, 8),
             (Exit::Refused, 9),
             (Exit::Unhealthy, 10),
         ];

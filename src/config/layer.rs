@@ -44,6 +44,9 @@ pub(crate) struct Flags {
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Die with this process, which started this one
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) parent: Option<i32>,
     #[command(flatten)]
     pub(crate) layer: Layer,
 }

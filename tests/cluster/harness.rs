@@ -14,18 +14,26 @@ pub(crate) const SMALL: &str = "segment_bytes = \"16MiB\"\nsegments_max = 3\n";
 /// Clusters take turns: two at once, on two cores, would measure each other.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// The right to run a cluster.
+pub(crate) type Turn = MutexGuard<'static, ()>;
+
+/// Waits for the right to run a cluster.
+pub(crate) fn turn() -> Turn {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A cluster. Its processes and its files go when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Process>,
     pub(crate) root: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Cluster {
     /// Starts three nodes, of no cluster yet.
     pub(crate) fn start(settings: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let root = tempfile::tempdir().expect("a temporary directory");
         let mut nodes: Vec<_> =
             (1..=3).map(|n| Process::new(root.path(), &format!("n{n}"), settings)).collect();

@@ -7,6 +7,7 @@
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
 //!   kills stops directories input peers views pressure    what is done to them
+//!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
 //! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
@@ -17,6 +18,7 @@
 
 use std::time::{Duration, Instant};
 
+mod dev;
 mod directories;
 mod harness;
 mod http;

@@ -194,6 +194,18 @@ impl Drop for Process {
     }
 }
 
+/// Returns a base port for three nodes of `steadfast dev`, at whose ports nobody listens. It is a
+/// multiple of ten, so that documents can be made to fit it.
+pub(crate) fn free_base() -> u16 {
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    loop {
+        let base = free().port() / 10 * 10;
+        if (1..=3).flat_map(|n| [base + n, base + 100 + n]).all(is_free) {
+            return base;
+        }
+    }
+}
+
 /// Returns an address of this machine that nobody listens at.
 pub(crate) fn free() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -128,6 +128,34 @@ pub struct ShardHash {
     pub hash: String,
 }
 
+/// The body of `POST /v1/shards/{id}/transfer-leader`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRequest {
+    /// The node that shall lead.
+    pub to: u32,
+}
+
+/// Its answer: 200 once that node leads, also if it led before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferAnswer {
+    /// The shard.
+    pub shard: u32,
+    /// The node that leads it now.
+    pub leader: u32,
+}
+
+/// The answer to `POST /v1/shards/{id}/snapshot`, once the snapshot is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotAnswer {
+    /// The shard.
+    pub shard: u32,
+    /// The node whose replica was snapshotted.
+    pub node: u32,
+    /// The last entry that the snapshot covers.
+    pub index: u64,
+}
+
 /// The answer to `GET /v1/version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {

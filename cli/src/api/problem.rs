@@ -9,6 +9,12 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 pub mod code {
     /// There is no such key.
     pub const KEY_NOT_FOUND: &str = "key-not-found";
+    /// There is no such shard.
+    pub const NO_SUCH_SHARD: &str = "no-such-shard";
+    /// There is no such node.
+    pub const NO_SUCH_NODE: &str = "no-such-node";
+    /// What was named is not there, and everything else is in order.
+    pub const NOT_FOUND: [&str; 3] = [KEY_NOT_FOUND, NO_SUCH_SHARD, NO_SUCH_NODE];
     /// The condition of a write did not hold.
     pub const PRECONDITION_FAILED: &str = "precondition-failed";
     /// The key cannot be sent in a path.

@@ -5,12 +5,17 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::{Call, Client, ClientError};
-use crate::api::cluster::{ClusterView, InitAnswer, InitRequest, Version};
+use crate::api::cluster::{
+    ClusterView, InitAnswer, InitRequest, SnapshotAnswer, TransferAnswer, TransferRequest, Version,
+};
 
 /// How long founding a cluster takes at most: the server's longest timeout.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait for a node's own view, which it gives without asking anyone.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for a snapshot, which is written and flushed meanwhile: the server's longest
+/// timeout.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Founds a cluster of these peer addresses, or goes on with an earlier call.
@@ -21,6 +26,30 @@ impl Client {
             body: body.into(),
             patience: INIT_TIMEOUT,
             ..Call::new(Method::POST, "/v1/cluster/init".to_owned())
+        };
+        self.send(call).await?.json(true)
+    }
+
+    /// Makes node `to` lead `shard`. Whoever is asked passes it on to the leader.
+    pub async fn transfer_leader(
+        &self,
+        shard: u32,
+        to: u32,
+    ) -> Result<TransferAnswer, ClientError> {
+        let body = serde_json::to_vec(&TransferRequest { to }).expect("a number becomes JSON");
+        let call = Call {
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.into(),
+            ..Call::new(Method::POST, format!("/v1/shards/{shard}/transfer-leader"))
+        };
+        self.send(call).await?.json(true)
+    }
+
+    /// Makes a replica of `shard` snapshot its state.
+    pub async fn snapshot(&self, shard: u32) -> Result<SnapshotAnswer, ClientError> {
+        let call = Call {
+            patience: SNAPSHOT_TIMEOUT,
+            ..Call::new(Method::POST, format!("/v1/shards/{shard}/snapshot"))
         };
         self.send(call).await?.json(true)
     }

@@ -202,3 +202,45 @@ fn endpoints_are_hosts_and_ports() {
         assert_eq!(error.exit(), Exit::Usage, "{bad}");
     }
 }
+
+/// Returns an answer with this JSON.
+fn json(body: &str) -> &'static str {
+    String::leak(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+}
+
+#[tokio::test]
+async fn a_transfer_names_the_shard_in_the_path_and_the_node_in_the_body() {
+    let node = node(json(r#"{"shard":3,"leader":2}"#)).await;
+    let answer = client(&[&node.endpoint]).transfer_leader(3, 2).await.expect("an answer");
+    assert_eq!((answer.shard, answer.leader), (3, 2));
+    let heard = node.last();
+    assert!(heard.starts_with("POST /v1/shards/3/transfer-leader HTTP/1.1\r\n"), "{heard}");
+    assert!(heard.contains("content-type: application/json\r\n"), "{heard}");
+    assert!(heard.ends_with("\r\n\r\n{\"to\":2}"), "{heard}");
+}
+
+#[tokio::test]
+async fn a_snapshot_names_the_shard_in_the_path() {
+    let node = node(json(r#"{"shard":3,"node":1,"index":70}"#)).await;
+    let answer = client(&[&node.endpoint]).snapshot(3).await.expect("an answer");
+    assert_eq!((answer.shard, answer.node, answer.index), (3, 1, 70));
+    let heard = node.last();
+    assert!(heard.starts_with("POST /v1/shards/3/snapshot HTTP/1.1\r\n"), "{heard}");
+}
+
+#[tokio::test]
+async fn what_a_shard_refuses_has_its_exit_code() {
+    for (status, code, exit) in [
+        ("404 Not Found", "no-such-shard", Exit::NotFound),
+        ("404 Not Found", "no-such-node", Exit::NotFound),
+        ("409 Conflict", "transfer-refused", Exit::Refused),
+        ("503 Service Unavailable", "no-leader", Exit::Unavailable),
+    ] {
+        let refuses = node(problem(status, code, "not_applied")).await;
+        let error = client(&[&refuses.endpoint]).transfer_leader(9, 9).await;
+        assert_eq!(error.expect_err(code).exit(), exit, "{code}");
+    }
+    let silent = node(SILENCE).await;
+    let error = client(&[&silent.endpoint]).transfer_leader(1, 2).await.expect_err("no answer");
+    assert_eq!(error.exit(), Exit::OutcomeUnknown);
+}

@@ -2,7 +2,7 @@
 //! exit code. One file per command.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod del;
 pub mod get;
 pub mod put;
+pub mod shard;
 pub mod version;
 
 #[cfg(test)]
@@ -63,6 +64,9 @@ pub enum Command {
     /// Found a cluster, or look at it
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Look at single shards, move their leaders, snapshot them
+    #[command(subcommand)]
+    Shard(shard::Shard),
     /// Read a key
     #[command(long_about = get::HELP)]
     Get(get::Get),
@@ -91,6 +95,20 @@ pub enum CommandError {
         /// What to type instead.
         advice: String,
     },
+    /// No node of a cluster said anything about shards.
+    #[error("{headline}")]
+    Unseen {
+        /// What was seen instead.
+        headline: String,
+    },
+    /// There is no such shard.
+    #[error("there is no shard s{shard}; those who answered know {}", known.join(", "))]
+    NoSuchShard {
+        /// What was asked for.
+        shard: u32,
+        /// What there is.
+        known: Vec<String>,
+    },
 }
 
 impl Command {
@@ -112,6 +130,7 @@ impl Command {
         let client = Client::new(&globals.endpoints, globals.timeout)?;
         match self {
             Self::Cluster(command) => command.run(&client).await,
+            Self::Shard(command) => command.run(&client).await,
             Self::Get(command) => command.run(&client).await,
             Self::Put(command) => command.run(&client).await,
             Self::Del(command) => command.run(&client).await,
@@ -126,6 +145,8 @@ impl CommandError {
         match self {
             Self::Client(error) => error.exit(),
             Self::Usage { .. } => Exit::Usage,
+            Self::Unseen { .. } => Exit::Unavailable,
+            Self::NoSuchShard { .. } => Exit::NotFound,
         }
     }
 
@@ -134,6 +155,10 @@ impl CommandError {
         let (state, advice) = match self {
             Self::Client(error) => (state(error.exit()), error.advice()),
             Self::Usage { advice, .. } => (state(Exit::Usage), advice.clone()),
+            Self::Unseen { .. } => {
+                (state(Exit::Unavailable), "steadfast cluster status".to_owned())
+            }
+            Self::NoSuchShard { .. } => (state(Exit::NotFound), "steadfast shard list".to_owned()),
         };
         let next = if advice.is_empty() { String::new() } else { format!("\n  next   {advice}") };
         format!("error: {self}\n  state  {state}{next}")
@@ -151,6 +176,7 @@ fn state(exit: Exit) -> &'static str {
         | Exit::NotFound
         | Exit::PreconditionFailed
         | Exit::NotAuthorised
+        | Exit::WaitDeadline
         | Exit::Refused
         | Exit::Unhealthy => "unchanged: nothing was applied",
     }
@@ -159,9 +185,7 @@ fn state(exit: Exit) -> &'static str {
 /// Prints a result.
 fn finish(output: &Output, globals: &Globals) -> Exit {
     let mut stdout = std::io::stdout().lock();
-    let terminal = stdout.is_terminal();
-    let plain = globals.no_color || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    let style = Style { terminal, colour: terminal && !plain };
+    let style = Style::of_stdout(globals.no_color);
     let written = output.write(globals.output, style, &mut stdout).and_then(|()| stdout.flush());
     if let Some(talk) = output.talk().filter(|_| !globals.quiet) {
         say(&talk);

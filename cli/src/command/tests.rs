@@ -29,8 +29,8 @@ fn every_example_in_the_help_can_be_typed() {
         commands.extend(command.get_subcommands().cloned());
         let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
         for line in help.lines().filter_map(|line| line.trim().strip_prefix("steadfast ")) {
-            // What follows two spaces is a comment; what follows > or | is for the shell.
-            let words = line.split("  ").next().and_then(|line| line.split(['>', '|']).next());
+            // What follows two spaces is a comment; what follows >, | or & is for the shell.
+            let words = line.split("  ").next().and_then(|line| line.split(['>', '|', '&']).next());
             typed(words.expect("split gives one")).expect(line);
             seen += 1;
         }
@@ -47,6 +47,12 @@ fn globals_have_defaults_and_follow_any_command() {
     assert_eq!(globals.endpoints, ["http://a:1", "http://b:1"]);
     assert_eq!((globals.output, globals.quiet), (Format::Json, true));
     assert_eq!(globals.timeout, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_wait_may_be_longer_than_a_request() {
+    typed("cluster wait --for healthy --timeout 10m").expect("ten minutes");
+    assert!(typed("cluster status --timeout 10m").is_err());
 }
 
 #[test]
@@ -78,6 +84,16 @@ fn what_cannot_be_meant_is_refused() {
         "cluster",
         "cluster init",
         "clustr status",
+        "cluster wait",
+        "cluster wait --for quorum",
+        "cluster wait --for healthy --timeout 0s",
+        "cluster wait --for healthy --timeout 25h",
+        "shard",
+        "shard show",
+        "shard show one",
+        "shard transfer-leader 1",
+        "shard transfer-leader 1 --to me",
+        "shard snapshot",
     ] {
         assert!(typed(words).is_err(), "{words}");
     }

@@ -1,15 +1,21 @@
 //! Results of commands, and the three ways to print them.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
-use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
-use crate::api::cluster::InitAnswer;
+use crate::api::cluster::{InitAnswer, SnapshotAnswer, TransferAnswer};
+use crate::api::duration::format_ms;
 use crate::api::key::{Shown, shown};
 use crate::client::kv::{Deleted, Facts, Read, Stored};
-use crate::command::cluster::report::{Report, Verdict};
+use crate::command::cluster::report::{Goal, Report, Shard, Verdict};
 use crate::exit::Exit;
+
+mod tables;
+mod topology;
+
+use tables::or_dash;
 
 /// How to print results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +35,39 @@ pub struct Style {
     pub terminal: bool,
     /// Colours are welcome.
     pub colour: bool,
+    /// Letters beyond ASCII are shown.
+    pub unicode: bool,
+    /// How wide a line may be; `None`: as wide as it gets.
+    pub width: Option<usize>,
+}
+
+impl Style {
+    /// Returns what standard output takes.
+    pub fn of_stdout(no_color: bool) -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let stdout = io::stdout();
+        let terminal = stdout.is_terminal();
+        let plain = no_color || set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb");
+        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+        let locale = locale.unwrap_or_default().to_ascii_uppercase();
+        let size = rustix::termios::tcgetwinsize(&stdout).ok();
+        Self {
+            terminal,
+            colour: terminal && !plain,
+            unicode: locale.contains("UTF-8") || locale.contains("UTF8"),
+            // Some terminals do not know how wide they are, and say 0.
+            width: size.map(|size| usize::from(size.ws_col)).filter(|&width| 0 < width),
+        }
+    }
+
+    /// Returns `text` in a colour, by its number, where colours are welcome.
+    fn paint(self, colour: &str, text: &str) -> String {
+        if self.colour && !colour.is_empty() {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
 }
 
 /// The result of a command.
@@ -66,6 +105,25 @@ pub enum Output {
     },
     /// How the cluster is.
     Status(Report),
+    /// Who leads and who follows.
+    Topology(Report),
+    /// A wait ended.
+    Waited {
+        /// What was waited for.
+        goal: Goal,
+        /// How long.
+        waited: Duration,
+        /// How the cluster was at the end.
+        report: Report,
+    },
+    /// The shards there are.
+    Shards(Vec<Shard>),
+    /// One of them.
+    Shard(Shard),
+    /// A node leads a shard.
+    Transferred(TransferAnswer),
+    /// A snapshot was made.
+    Snapshotted(SnapshotAnswer),
     /// Versions.
     Version {
         /// Of this program.
@@ -81,11 +139,19 @@ impl Output {
         match self {
             Self::Read { read, .. } if read.found.is_none() => Exit::NotFound,
             Self::Status(report) if report.verdict != Verdict::Healthy => Exit::Unhealthy,
+            Self::Topology(report) if report.cluster.is_none() => Exit::Unavailable,
+            Self::Waited { goal, report, .. } if !report.meets(*goal) => Exit::WaitDeadline,
             Self::Read { .. }
             | Self::Stored { .. }
             | Self::Deleted { .. }
             | Self::Founded { .. }
             | Self::Status(_)
+            | Self::Topology(_)
+            | Self::Waited { .. }
+            | Self::Shards(_)
+            | Self::Shard(_)
+            | Self::Transferred(_)
+            | Self::Snapshotted(_)
             | Self::Version { .. } => Exit::Done,
         }
     }
@@ -100,7 +166,12 @@ impl Output {
                 "founded a cluster of {count} nodes; look at it with `steadfast cluster status`"
             )),
             Self::Founded { .. } => Some("the cluster exists already; nothing changed".to_owned()),
-            Self::Status(report) if !report.silent.is_empty() => {
+            Self::Waited { goal, waited, report } if !report.meets(*goal) => {
+                let missing = report.missing(*goal).join("; ");
+                Some(format!("error: not so within {}: {missing}", millis(*waited)))
+            }
+            Self::Waited { waited, .. } => Some(format!("waited {}", millis(*waited))),
+            Self::Status(report) | Self::Topology(report) if !report.silent.is_empty() => {
                 let each = report.silent.iter().map(|s| format!("{} ({})", s.endpoint, s.why));
                 Some(format!("no answer from {}", each.collect::<Vec<_>>().join(", ")))
             }
@@ -108,6 +179,11 @@ impl Output {
             | Self::Stored { .. }
             | Self::Deleted { .. }
             | Self::Status(_)
+            | Self::Topology(_)
+            | Self::Shards(_)
+            | Self::Shard(_)
+            | Self::Transferred(_)
+            | Self::Snapshotted(_)
             | Self::Version { .. } => None,
         }
     }
@@ -139,7 +215,17 @@ impl Output {
             }
             Self::Deleted { .. } => writeln!(out, "was not there"),
             Self::Founded { answer, .. } => writeln!(out, "cluster {}", answer.cluster),
-            Self::Status(report) => write_status(report, style, out),
+            Self::Status(report) => tables::status(report, style, out),
+            Self::Topology(report) => topology::write(report, style, out),
+            Self::Waited { report, .. } => tables::headline(report, style, out),
+            Self::Shards(shards) => writeln!(out, "{}", tables::shards(shards, style)),
+            Self::Shard(shard) => tables::shard(shard, style, out),
+            Self::Transferred(answer) => {
+                writeln!(out, "shard s{} is led by n{}", answer.shard, answer.leader)
+            }
+            Self::Snapshotted(SnapshotAnswer { shard, node, index }) => {
+                writeln!(out, "n{node} has a snapshot of shard s{shard} up to entry {index}")
+            }
             Self::Version { program, node } => {
                 writeln!(out, "steadfast {program}")?;
                 node.iter().try_for_each(|version| writeln!(out, "node      {version}"))
@@ -158,7 +244,18 @@ impl Output {
             Self::Stored { stored, .. } => stored.etag.clone().into_bytes(),
             Self::Deleted { deleted, .. } => deleted.existed.to_string().into_bytes(),
             Self::Founded { answer, .. } => answer.cluster.clone().into_bytes(),
-            Self::Status(report) => report.headline().into_bytes(),
+            Self::Status(report) | Self::Topology(report) | Self::Waited { report, .. } => {
+                report.headline().into_bytes()
+            }
+            Self::Shards(shards) => {
+                let ids: Vec<_> = shards.iter().map(|shard| shard.id.to_string()).collect();
+                ids.join(" ").into_bytes()
+            }
+            Self::Shard(Shard { leader, .. }) => {
+                leader.map(|node| node.to_string()).unwrap_or_default().into_bytes()
+            }
+            Self::Transferred(answer) => answer.leader.to_string().into_bytes(),
+            Self::Snapshotted(answer) => answer.index.to_string().into_bytes(),
             Self::Version { program, .. } => program.clone().into_bytes(),
         }
     }
@@ -187,69 +284,26 @@ impl Output {
                 object
             }
             Self::Founded { answer, .. } => json!(answer),
-            Self::Status(report) => {
-                let mut object = json!(report);
-                object["headline"] = json!(report.headline());
+            Self::Status(report) | Self::Topology(report) => json_report(report),
+            Self::Waited { goal, waited, report } => {
+                let mut object = json_report(report);
+                object["goal"] = json!(goal);
+                object["met"] = json!(report.meets(*goal));
+                object["waited_ms"] = json!(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
+                object["missing"] = json!(report.missing(*goal));
                 object
             }
+            Self::Shards(shards) => json!({ "shards": shards }),
+            Self::Shard(shard) => json!(shard),
+            Self::Transferred(answer) => json!(answer),
+            Self::Snapshotted(answer) => json!(answer),
             Self::Version { program, node } => json!({ "version": program, "node": node }),
         }
     }
 }
 
-/// Prints the verdict, the nodes and the shards.
-fn write_status(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let colour = match report.verdict {
-        _ if !style.colour => "",
-        Verdict::Healthy => "\x1b[32m",
-        Verdict::Degraded | Verdict::NotFounded => "\x1b[33m",
-        Verdict::Unavailable | Verdict::Mixed | Verdict::Unreachable => "\x1b[31m",
-    };
-    let plain = if style.colour { "\x1b[0m" } else { "" };
-    writeln!(out, "{colour}{}{plain}", report.headline())?;
-    if !report.nodes.is_empty() {
-        let mut table = table(&["NODE", "STATE", "HTTP", "PEER", "VERSION"]);
-        for node in &report.nodes {
-            let (http, version) = (or_dash(node.http.clone()), or_dash(node.version.clone()));
-            table.add_row([
-                node.id.to_string(),
-                node.state.clone(),
-                http,
-                node.peer.clone(),
-                version,
-            ]);
-        }
-        writeln!(out, "\n{table}")?;
-    }
-    if !report.shards.is_empty() {
-        let mut table =
-            table(&["SHARD", "LEADER", "TERM", "VOTERS UP", "LAST", "BEHIND", "KEYS", "BYTES"]);
-        for shard in &report.shards {
-            table.add_row([
-                shard.id.to_string(),
-                or_dash(shard.leader.map(|node| format!("n{node}"))),
-                shard.term.clone(),
-                format!("{}/{}", shard.voters_up.len(), shard.voters.len()),
-                or_dash(shard.last_index.map(|index| index.to_string())),
-                behind(&shard.behind),
-                shard.keys.to_string(),
-                shard.bytes.to_string(),
-            ]);
-        }
-        writeln!(out, "\n{table}")?;
-    }
-    Ok(())
-}
-
-/// Says which replicas have entries to catch up with.
-fn behind(behind: &std::collections::BTreeMap<u32, u64>) -> String {
-    let late = behind.iter().filter(|(_, entries)| **entries > 0);
-    let each: Vec<_> = late.map(|(node, entries)| format!("n{node}: {entries}")).collect();
-    if each.is_empty() { "-".to_owned() } else { each.join(", ") }
-}
-
 /// Prints where an answer comes from, a line each.
-fn meta_table(read: &Read) -> Table {
+fn meta_table(read: &Read) -> comfy_table::Table {
     let facts = &read.facts;
     let mut rows = vec![];
     if let Some(found) = &read.found {
@@ -272,25 +326,19 @@ fn meta_table(read: &Read) -> Table {
         rows.push(("at most", format!("{ms} ms old")));
     }
     rows.push(("map epoch", facts.map_epoch.to_string()));
-    let mut table = borderless();
-    table.add_rows(rows.into_iter().map(|(name, value)| [name.to_owned(), value]));
-    table
+    tables::plain(rows.into_iter().map(|(name, value)| [name.to_owned(), value]).collect())
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = borderless();
-    table.set_header(header);
-    table
+/// Returns how long it took, to a tenth of a second once that is little beside it.
+fn millis(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    format_ms(if 1_000 < ms { ms - ms % 100 } else { ms })
 }
 
-fn borderless() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
-fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "-".to_owned())
+fn json_report(report: &Report) -> Value {
+    let mut object = json!(report);
+    object["headline"] = json!(report.headline());
+    object
 }
 
 fn json_read(key: &[u8], read: &Read, meta: bool) -> Value {

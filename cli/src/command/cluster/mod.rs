@@ -7,6 +7,9 @@ use crate::output::Output;
 pub mod init;
 pub mod report;
 pub mod status;
+pub mod survey;
+pub mod topology;
+pub mod wait;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,12 @@ pub enum Cluster {
     /// Show in one line how the cluster is, then its nodes and shards
     #[command(long_about = status::HELP)]
     Status(status::Status),
+    /// Draw which node leads and which follows in each shard
+    #[command(long_about = topology::HELP)]
+    Topology(topology::Topology),
+    /// Wait until the cluster is healthy, or has all its leaders
+    #[command(long_about = wait::HELP)]
+    Wait(wait::Wait),
 }
 
 impl Cluster {
@@ -28,6 +37,8 @@ impl Cluster {
         match self {
             Self::Init(command) => command.run(client).await,
             Self::Status(command) => Ok(command.run(client).await),
+            Self::Topology(command) => Ok(command.run(client).await),
+            Self::Wait(command) => Ok(command.run(client).await),
         }
     }
 }

@@ -62,6 +62,16 @@ pub enum Verdict {
     Unreachable,
 }
 
+/// What a cluster can be waited to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Every node is up and ready, and every shard is led
+    Healthy,
+    /// Every shard is led
+    Leader,
+}
+
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
@@ -71,6 +81,10 @@ pub struct Node {
     pub up: bool,
     /// What there is to say about it.
     pub state: String,
+    /// How many shards it leads, each confirmed by a majority just now.
+    pub leads: usize,
+    /// Milliseconds since it, or else a peer of it, had word of it; `None`: never.
+    pub age_ms: Option<u64>,
     /// Where its peers reach it.
     pub peer: String,
     /// Where clients reach it.
@@ -96,9 +110,32 @@ pub struct Shard {
     pub last_index: Option<u64>,
     /// For each node that answered, how many entries it still has to apply to reach that.
     pub behind: BTreeMap<u32, u64>,
+    /// For each node that answered, what its replica is.
+    pub replicas: BTreeMap<u32, Replica>,
     /// Keys, where most were applied.
     pub keys: u64,
     /// Bytes that the state counts, where most were applied.
+    pub bytes: u64,
+}
+
+/// A replica, by its own word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replica {
+    /// What it is in its group.
+    pub role: Role,
+    /// The leader, as it knows it.
+    pub leader: Option<u32>,
+    /// Its term: `term.node`.
+    pub term: String,
+    /// The last entry in its log.
+    pub last_index: Option<u64>,
+    /// The last entry that it applied.
+    pub applied_index: Option<u64>,
+    /// Milliseconds since a majority last confirmed it, where it leads.
+    pub confirmed_ms_ago: Option<u64>,
+    /// Keys in its state.
+    pub keys: u64,
+    /// Bytes that its state counts.
     pub bytes: u64,
 }
 
@@ -130,8 +167,11 @@ impl Report {
         }
         let clusters: BTreeSet<_> = views.keys().map(|(cluster, _)| cluster.clone()).collect();
         let views: Vec<_> = views.into_values().collect();
-        let nodes = nodes(&views);
+        let mut nodes = nodes(&views);
         let shards = shards(&views, &nodes);
+        for node in &mut nodes {
+            node.leads = shards.iter().filter(|shard| shard.leader == Some(node.id)).count();
+        }
         let can_lose = shards.iter().map(|shard| shard.can_lose(&nodes)).min().unwrap_or(0);
         let verdict = match (clusters.len(), strangers) {
             (0, 0) => Verdict::Unreachable,
@@ -140,6 +180,39 @@ impl Report {
             _ => Verdict::Mixed,
         };
         Self { verdict, cluster: clusters.first().cloned(), can_lose, nodes, shards, silent }
+    }
+
+    /// Returns whether the cluster is so.
+    pub fn meets(&self, goal: Goal) -> bool {
+        match goal {
+            Goal::Healthy => self.verdict == Verdict::Healthy,
+            Goal::Leader => matches!(self.verdict, Verdict::Healthy | Verdict::Degraded),
+        }
+    }
+
+    /// Returns what must change before the cluster is so.
+    pub fn missing(&self, goal: Goal) -> Vec<String> {
+        if !matches!(self.verdict, Verdict::Healthy | Verdict::Degraded | Verdict::Unavailable) {
+            return vec![self.headline()];
+        }
+        let unled = self.shards.iter().filter(|shard| shard.leader.is_none());
+        let mut missing: Vec<_> =
+            unled.map(|shard| format!("shard s{} has no leader", shard.id)).collect();
+        if self.shards.is_empty() {
+            missing.push("no node that answered has a replica of any shard".to_owned());
+        }
+        if goal == Goal::Healthy {
+            let unwell = self.nodes.iter().filter(|node| node.state != WELL);
+            missing.extend(unwell.map(|node| format!("node n{} is {}", node.id, node.state)));
+            let halted = self.shards.iter().flat_map(|shard| {
+                let halted = |(_, replica): &(&u32, &Replica)| replica.role == Role::Halted;
+                let named =
+                    |(node, _)| format!("the replica of shard s{} on n{node} halted", shard.id);
+                shard.replicas.iter().filter(halted).map(named)
+            });
+            missing.extend(halted);
+        }
+        missing
     }
 
     /// Returns the verdict in one line.
@@ -206,6 +279,8 @@ fn nodes(views: &[ClusterView]) -> Vec<Node> {
             id: seen.id,
             up: false,
             state: String::new(),
+            leads: 0,
+            age_ms: None,
             peer: seen.peer.clone(),
             http: None,
             version: None,
@@ -220,6 +295,7 @@ fn nodes(views: &[ClusterView]) -> Vec<Node> {
         let heard_ms_ago = seen.iter().filter_map(|(_, seen)| seen.heard_ms_ago).min();
         let unreachable = seen.iter().find_map(|(by, seen)| unreachable_by((*by)?, seen));
         node.up = own.is_some() || heard_ms_ago.is_some_and(|ms| ms <= HEARD_MS_MAX);
+        node.age_ms = own.map(|view| view.age_ms).or(heard_ms_ago);
         node.version = own.map(|view| view.version.clone());
         node.state = state(own, heard_ms_ago, unreachable);
     }
@@ -295,8 +371,23 @@ fn shard(id: u32, replicas: &[(u32, &ShardView)], nodes: &[Node]) -> Shard {
         voters_up: speaker.voters.iter().copied().filter(|&n| up(n) && !halted(n)).collect(),
         last_index,
         behind: replicas.iter().map(|(node, view)| (*node, behind(view, last_index))).collect(),
+        replicas: replicas.iter().map(|(node, view)| (*node, replica(view))).collect(),
         keys: speaker.keys,
         bytes: speaker.bytes,
+    }
+}
+
+/// Returns what a replica says of itself.
+fn replica(view: &ShardView) -> Replica {
+    Replica {
+        role: view.role,
+        leader: view.leader,
+        term: view.term.clone(),
+        last_index: view.last.as_ref().map(|position| position.index),
+        applied_index: view.applied.as_ref().map(|position| position.index),
+        confirmed_ms_ago: view.confirmed_ms_ago,
+        keys: view.keys,
+        bytes: view.bytes,
     }
 }
 

@@ -3,8 +3,10 @@ use bytes::Bytes;
 use super::*;
 use crate::client::kv::Found;
 
-const PIPE: Style = Style { terminal: false, colour: false };
-const TERMINAL: Style = Style { terminal: true, colour: false };
+mod cluster;
+
+const PIPE: Style = Style { terminal: false, colour: false, unicode: false, width: None };
+const TERMINAL: Style = Style { terminal: true, ..PIPE };
 
 fn facts() -> Facts {
     Facts {
