@@ -80,7 +80,8 @@ impl Inner {
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),
             Kind::Found => Ok(self.found_for_peer(body).await?.encode()),
-            Kind::Confirm | Kind::Exchange => {
+            Kind::Confirm => Ok(self.confirms(body)?),
+            Kind::Exchange => {
                 Err(Refused::new(Reason::UnknownKind, format!("{kind:?} is not served here")))
             }
         }

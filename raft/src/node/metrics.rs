@@ -78,6 +78,9 @@ impl Inner {
         family("shard_proposals", "Entries proposed by this replica", &|it| it.counts().entries);
         family("shard_proposed_commands", "Commands in those entries", &|it| it.counts().commands);
         family("shard_read_rounds", "Read confirmations by a majority", &|it| it.counts().rounds);
+        family("shard_read_fallbacks", "Of those, by heartbeats of the shard's own", &|it| {
+            it.counts().fallbacks
+        });
         family("shard_confirmed_reads", "Reads that shared them", &|it| it.counts().reads);
         family("shard_leader_changes", "Changes of leader seen here", &|it| {
             it.counts().leader_changes

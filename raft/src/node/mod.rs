@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ use crate::words::{GroupId, Key, NodeId, ShardId};
 
 pub mod api;
 mod bootstrap;
+mod confirm;
 mod directory;
 mod dispatch;
 mod forward;
@@ -108,6 +110,8 @@ struct Inner {
     /// replicas on one log would vote twice.
     joined: tokio::sync::Mutex<bool>,
     samples: Arc<Mutex<Samples>>,
+    /// Told by the shards when reads wait for their confirmation.
+    reads_wait: Arc<Notify>,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,

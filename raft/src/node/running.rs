@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispatch};
+use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, confirm, directory, dispatch};
 use crate::runtime::{self, Task, watch};
 use crate::shard::log_time::Samples;
 use crate::shard::network::Network;
@@ -43,6 +43,7 @@ impl Node {
             shards: RwLock::default(),
             joined: tokio::sync::Mutex::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
+            reads_wait: Arc::default(),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -136,6 +137,7 @@ impl Inner {
 
     /// Starts the tasks that look after the node as a whole.
     fn watch_over(self: &Arc<Self>) {
+        self.own(runtime::spawn(confirm::run(Arc::clone(self))));
         let [memory, refusal, disk, leases] = std::array::from_fn(|_| Arc::clone(self));
         self.own(runtime::spawn(async move {
             if let Err(error) = leases.directory.outlive_leases().await {
@@ -259,9 +261,19 @@ impl Inner {
         let condemn = Arc::new(move |node| directory.condemn(node));
         let network = Network::new(self.transport().clone(), group, me, condemn);
         let (time, pressure) = (Arc::new(time), wal.pressure());
-        let promised = self.directory.lease();
-        let parts =
-            Parts { group, me, timers, log, snapshots, content, network, time, promised, pressure };
+        let parts = Parts {
+            group,
+            me,
+            timers,
+            log,
+            snapshots,
+            content,
+            network,
+            time,
+            promised: self.directory.lease(),
+            reads_wait: Arc::clone(&self.reads_wait),
+            pressure,
+        };
         let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
         self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
         tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");

@@ -15,6 +15,8 @@ pub struct Counts {
     pub rounds: u64,
     /// Reads that waited for them.
     pub reads: u64,
+    /// Rounds that were left to openraft's heartbeats.
+    pub fallbacks: u64,
     /// Changes of leader that the replica saw.
     pub leader_changes: u64,
 }
@@ -26,6 +28,7 @@ pub struct Counting {
     commands: AtomicU64,
     rounds: AtomicU64,
     reads: AtomicU64,
+    fallbacks: AtomicU64,
     leader_changes: AtomicU64,
 }
 
@@ -42,6 +45,11 @@ impl Counting {
         self.reads.fetch_add(reads as u64, Ordering::Relaxed);
     }
 
+    /// Counts a round that the peers' word did not decide.
+    pub fn fell_back(&self) {
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Returns the counts.
     pub fn read(&self) -> Counts {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -50,6 +58,7 @@ impl Counting {
             commands: read(&self.commands),
             rounds: read(&self.rounds),
             reads: read(&self.reads),
+            fallbacks: read(&self.fallbacks),
             leader_changes: read(&self.leader_changes),
         }
     }

@@ -39,15 +39,26 @@ pub fn gather<T>() -> (Asking<T>, Answering<T>) {
     (Asking { queue: sender }, Answering { queue })
 }
 
+/// A question that is asked.
+#[derive(Debug)]
+pub struct Asked<T>(oneshot::Receiver<T>);
+
 impl<T> Asking<T> {
-    /// Waits for an answer that is found after this call.
-    pub async fn ask(&self) -> Result<T, Unanswered> {
+    /// Asks.
+    pub fn ask(&self) -> Result<Asked<T>, Unanswered> {
         let (waiter, answer) = oneshot::channel();
-        self.queue.try_send(waiter).map_err(|error| match error {
-            TrySendError::Full(_) => Unanswered::Overloaded,
-            TrySendError::Closed(_) => Unanswered::Closed,
-        })?;
-        answer.await.map_err(|_closed| Unanswered::Closed)
+        match self.queue.try_send(waiter) {
+            Ok(()) => Ok(Asked(answer)),
+            Err(TrySendError::Full(_)) => Err(Unanswered::Overloaded),
+            Err(TrySendError::Closed(_)) => Err(Unanswered::Closed),
+        }
+    }
+}
+
+impl<T> Asked<T> {
+    /// Waits for an answer that is found after the question was asked.
+    pub async fn answer(self) -> Result<T, Unanswered> {
+        self.0.await.map_err(|_closed| Unanswered::Closed)
     }
 }
 
@@ -59,6 +70,26 @@ impl<T: Clone> Answering<T> {
             0 => None,
             _ => Some(Waiting::new(waiters)),
         }
+    }
+
+    /// Takes all that ask by now, if there are any.
+    pub fn take(&mut self) -> Option<Waiting<T>> {
+        let mut waiters = Vec::new();
+        while let Ok(waiter) = self.queue.try_recv() {
+            waiters.push(waiter);
+        }
+        Some(Waiting::new(waiters)).filter(|waiting| !waiting.0.is_empty())
+    }
+
+    /// Whether nobody asks.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Answers nobody any more.
+    pub fn close(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
     }
 }
 

@@ -114,7 +114,8 @@ impl Shard {
         key: &Key,
         deadline: Instant,
     ) -> Result<Option<Lookup>, ReadFailure> {
-        match tokio::time::timeout_at(deadline, self.inner.leases.ask()).await {
+        let asked = async { self.inner.leases.ask()?.answer().await };
+        match tokio::time::timeout_at(deadline, asked).await {
             Ok(Ok(true)) => self.look_up(key).map(Some),
             Ok(Ok(false)) => Ok(None),
             Ok(Err(Unanswered::Overloaded)) => Err(ReadFailure::Overloaded),

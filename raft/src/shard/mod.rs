@@ -26,7 +26,9 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
 use openraft::metrics::RaftMetrics;
 use openraft::{Config, Raft, SnapshotPolicy};
+use tokio::sync::Notify;
 
+pub mod confirm;
 pub mod counts;
 pub mod fetch;
 pub mod gather;
@@ -109,6 +111,8 @@ pub struct Parts {
     /// The longest time for which a leader may count on this replica, whichever process of this
     /// node gave its support.
     pub promised: Duration,
+    /// Told when reads wait for the node to confirm them.
+    pub reads_wait: Arc<Notify>,
     /// The groups that the log asks to snapshot.
     pub pressure: watch::Receiver<Vec<GroupId>>,
 }
@@ -182,8 +186,6 @@ impl Shard {
         let counts = Arc::new(Counting::default());
         let (proposer, propose_loop) =
             propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
-        let (reads, read_loop) =
-            read::queue(raft.clone(), timers.election_max, Arc::clone(&counts));
         let (leases, lease_asked) = gather();
         let lease = Lease {
             raft: raft.clone(),
@@ -201,7 +203,7 @@ impl Shard {
                 log,
                 snapshots,
                 proposer,
-                reads,
+                reads: Reads::new(parts.reads_wait),
                 leases,
                 freshness: Freshness::new(time.clock()),
                 network,
@@ -215,7 +217,6 @@ impl Shard {
             }),
         };
         shard.own(runtime::spawn(propose_loop.run()));
-        shard.own(runtime::spawn(read_loop.run()));
         shard.own(runtime::spawn(lease.run(lease_asked)));
         shard.own(runtime::spawn(stale::run(shard.clone())));
         shard.own(runtime::spawn(guard.lift(shard.raft().clone())));
@@ -306,6 +307,7 @@ impl Shard {
         for task in self.tasks().drain(..) {
             task.abort();
         }
+        self.inner.reads.close();
     }
 
     /// Ends `task` when the shard stops.

@@ -1,17 +1,20 @@
 //! Linearizable reads: one confirmation for all that wait (D6).
 //!
-//! A read may join only a round whose frames leave after it arrived. So the loop takes whatever
-//! has gathered, then starts the round: what arrives meanwhile waits for the next one.
+//! A read may join only a round whose frames leave after it arrived. So whoever confirms takes
+//! those that have gathered, then starts the round: what arrives meanwhile waits for the next one.
+//!
+//! Rounds belong to the node, which confirms all its shards with one frame to each peer: see
+//! [`super::confirm`] for what makes such a round count. Where it does not, openraft confirms this
+//! shard alone.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openraft::{Raft, ReadPolicy};
+use openraft::ReadPolicy;
+use tokio::sync::Notify;
 
-use super::counts::Counting;
-use super::gather::{Answering, Asking, Unanswered, gather};
-use super::machine::Machine;
-use super::types::Types;
+use super::Shard;
+use super::gather::{Answering, Asking, Unanswered, Waiting, gather};
 
 /// Why a read was not confirmed. It may be tried again, here or elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,35 +27,42 @@ pub enum Unconfirmed {
     Halted,
 }
 
-/// The asking end.
-#[derive(Clone, Debug)]
-pub struct Reads {
-    asking: Asking<Result<(), Unconfirmed>>,
-}
+/// What came of a confirmation.
+pub type Confirmed = Result<(), Unconfirmed>;
 
-/// The confirming end.
+/// The reads of one shard that wait.
 #[derive(Debug)]
-pub struct ReadLoop {
-    raft: Raft<Types, Machine>,
-    asked: Answering<Result<(), Unconfirmed>>,
-    round_timeout: Duration,
-    counts: Arc<Counting>,
-}
-
-/// Returns the two ends. A round that takes longer than `round_timeout` has failed.
-pub fn queue(
-    raft: Raft<Types, Machine>,
-    round_timeout: Duration,
-    counts: Arc<Counting>,
-) -> (Reads, ReadLoop) {
-    let (asking, asked) = gather();
-    (Reads { asking }, ReadLoop { raft, asked, round_timeout, counts })
+pub struct Reads {
+    asking: Asking<Confirmed>,
+    asked: Mutex<Answering<Confirmed>>,
+    /// Whether some of them are in a round. There is one at a time, so that those who come
+    /// meanwhile share the next.
+    in_round: AtomicBool,
+    /// Tells the node that reads wait.
+    wake: Arc<Notify>,
 }
 
 impl Reads {
+    /// Returns an empty queue. `wake` is told when there is something to confirm.
+    pub fn new(wake: Arc<Notify>) -> Self {
+        let (asking, asked) = gather();
+        Self { asking, asked: Mutex::new(asked), in_round: AtomicBool::new(false), wake }
+    }
+
     /// Waits until the state here reflects every write that was acknowledged before the call.
-    pub async fn confirm(&self) -> Result<(), Unconfirmed> {
-        self.asking.ask().await.map_err(Unconfirmed::from)?
+    pub async fn confirm(&self) -> Confirmed {
+        let asked = self.asking.ask()?;
+        self.wake.notify_one();
+        asked.answer().await?
+    }
+
+    /// Ends the waiting: nobody will confirm any more.
+    pub fn close(&self) {
+        self.asked().close();
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Answering<Confirmed>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,30 +75,76 @@ impl From<Unanswered> for Unconfirmed {
     }
 }
 
-impl ReadLoop {
-    /// Confirms until every [`Reads`] is gone.
-    pub async fn run(mut self) {
-        while let Some(waiting) = self.asked.next().await {
-            self.counts.confirming(waiting.count());
-            let confirmed = self.round().await;
+/// Reads of one shard, taken for one round: whatever asks from now on waits for the next.
+#[derive(Debug)]
+pub struct Taken {
+    shard: Shard,
+    waiting: Option<Waiting<Confirmed>>,
+}
+
+impl Shard {
+    /// Takes the reads that wait, unless others are in a round.
+    pub fn take_reads(&self) -> Option<Taken> {
+        let reads = &self.inner.reads;
+        if reads.in_round.load(Ordering::Relaxed) {
+            return None;
+        }
+        let waiting = reads.asked().take()?;
+        reads.in_round.store(true, Ordering::Relaxed);
+        self.inner.counts.confirming(waiting.count());
+        Some(Taken { shard: self.clone(), waiting: Some(waiting) })
+    }
+
+    /// Has openraft confirm that this replica leads, by heartbeats of its own, and waits until what
+    /// was committed by then is applied.
+    async fn confirm_by_heartbeats(&self) -> Confirmed {
+        let round = async {
+            let raft = self.raft();
+            let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(
+                |error| match error.into_api_error() {
+                    Some(_) => Unconfirmed::NotLeader,
+                    None => Unconfirmed::Halted,
+                },
+            )?;
+            linearizer.await_ready(raft).await.map_err(|_fatal| Unconfirmed::Halted)?;
+            Ok(())
+        };
+        let timeout = self.inner.timers.election_max;
+        tokio::time::timeout(timeout, round).await.unwrap_or(Err(Unconfirmed::NotLeader))
+    }
+}
+
+impl Taken {
+    /// Returns whose reads they are.
+    pub fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Says that a majority has confirmed this replica.
+    pub fn confirmed(mut self) {
+        self.answer(Ok(()));
+    }
+
+    /// Leaves the confirmation to openraft.
+    pub async fn fall_back(mut self) {
+        self.shard.inner.counts.fell_back();
+        let confirmed = self.shard.confirm_by_heartbeats().await;
+        self.answer(confirmed);
+    }
+
+    fn answer(&mut self, confirmed: Confirmed) {
+        if let Some(waiting) = self.waiting.take() {
             waiting.answer(&confirmed);
         }
     }
+}
 
-    /// Has a majority confirm that this replica leads, then waits until what was committed by then
-    /// is applied.
-    async fn round(&self) -> Result<(), Unconfirmed> {
-        let round = async {
-            let linearizer =
-                self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| {
-                    match error.into_api_error() {
-                        Some(_) => Unconfirmed::NotLeader,
-                        None => Unconfirmed::Halted,
-                    }
-                })?;
-            linearizer.await_ready(&self.raft).await.map_err(|_fatal| Unconfirmed::Halted)?;
-            Ok(())
-        };
-        tokio::time::timeout(self.round_timeout, round).await.unwrap_or(Err(Unconfirmed::NotLeader))
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let reads = &self.shard.inner.reads;
+        reads.in_round.store(false, Ordering::Relaxed);
+        if !reads.asked().is_empty() {
+            reads.wake.notify_one();
+        }
     }
 }
