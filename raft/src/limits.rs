@@ -108,8 +108,11 @@ pub const CHUNK_BYTES: usize = 96 << 10;
 pub const SNAPSHOT_PACE_BYTES: usize = 1 << 20;
 /// Length of such a pause: at most 200 MiB/s are taken from the log.
 pub const SNAPSHOT_PACE_PAUSE: Duration = Duration::from_millis(5);
-/// Bytes of sled's own cache, for each snapshot that is being written or read.
+/// Bytes of sled's own cache, for each snapshot that is being written or read. What bounds its
+/// memory is the size of a row.
 pub const SLED_CACHE_BYTES: u64 = 16 << 20;
+/// Bytes of a chunk that sled stores under one key. It keeps some 4,096 of them in memory.
+pub const SLED_ROW_BYTES: usize = 4 << 10;
 /// Bytes that are copied at once when a snapshot is opened or sealed.
 pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// Snapshots that a shard keeps on disk: the newest and the one to fall back to. A test holds the

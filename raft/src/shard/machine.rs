@@ -94,10 +94,12 @@ impl Replica {
         self.content.write().expect("a panic while applying ends the replica")
     }
 
-    fn replace(&self, content: Content) {
+    /// Puts `content` in the place of all that was there, which is returned.
+    fn replace(&self, content: Content) -> Content {
         let progress = Progress::of(&content);
-        *self.write() = content;
+        let before = std::mem::replace(&mut *self.write(), content);
         self.applied.send_replace(progress);
+        before
     }
 }
 
@@ -199,8 +201,7 @@ impl RaftStateMachine<Types> for Machine {
     ) -> io::Result<()> {
         let content = self.snapshots.install(snapshot).await.map_err(io::Error::other)?;
         self.time.observe_applied(content.state.now());
-        self.replica.replace(content);
-        Ok(())
+        self.snapshots.discard(self.replica.replace(content)).await
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {

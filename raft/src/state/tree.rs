@@ -3,7 +3,7 @@
 //! ```text
 //!   branch      | from "a"  | from "k"  | from "t"  |     copies of keys
 //!                  /             |            \
-//!   leaves   | a c f |      | k m p |      | t z |        pointers to what is stored
+//!   leaves   | a c f |      | k m p |      | t z |        hashes, and pointers to what is stored
 //! ```
 //!
 //! A clone shares all nodes with its origin, and either copies a node before it changes one that
@@ -16,10 +16,10 @@
 //!
 //! # Invariants
 //!
-//! 1. The records of a leaf, and of all leaves from left to right, ascend.
+//! 1. What is in a leaf, and in all leaves from left to right, ascends.
 //! 2. All leaves are equally deep. No node but the root is empty; a root that is a branch has two
 //!    children at least.
-//! 3. `from` of a child is at or below its records and above those of the children before it. The
+//! 3. `from` of a child is at or below all in it and above those of the children before it. The
 //!    first child takes whatever lies below the second, so its `from` means nothing.
 //! 4. A node has at most [`WIDTH`] members.
 //! 5. A node that shrinks to a quarter of that is joined with a neighbour wherever the two fit into
@@ -31,6 +31,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::slice;
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::stored::Stored;
 use crate::words::LogTime;
@@ -94,8 +96,16 @@ pub(super) struct Tree<O> {
 
 #[derive(Clone)]
 pub(super) enum Node {
-    Leaf(Vec<Stored>),
+    Leaf(Vec<Slot>),
     Branch(Vec<Child>),
+}
+
+/// Something stored, and the hash of its place: a lookup touches only what has the hash it wants,
+/// for each touch of memory that is not at hand costs more than all comparisons of hashes.
+#[derive(Clone)]
+pub(super) struct Slot {
+    hash: u64,
+    pub(super) stored: Stored,
 }
 
 #[derive(Clone)]
@@ -116,7 +126,10 @@ impl<O: Order> Tree<O> {
         loop {
             match &**node {
                 Node::Branch(children) => node = &children[child_at(children, place)].node,
-                Node::Leaf(records) => return Some(&records[find::<O>(records, place).ok()?]),
+                Node::Leaf(slots) => {
+                    let at = find::<O>(slots, place, xxh3_64(place))?;
+                    return Some(&slots[at].stored);
+                }
             }
         }
     }
@@ -127,7 +140,7 @@ impl<O: Order> Tree<O> {
         loop {
             match &**node {
                 Node::Branch(children) => node = &children.first()?.node,
-                Node::Leaf(records) => return records.first(),
+                Node::Leaf(slots) => return Some(&slots.first()?.stored),
             }
         }
     }
@@ -138,7 +151,7 @@ impl<O: Order> Tree<O> {
         loop {
             match &**node {
                 Node::Branch(children) => node = &children.last()?.node,
-                Node::Leaf(records) => return records.last(),
+                Node::Leaf(slots) => return Some(&slots.last()?.stored),
             }
         }
     }
@@ -153,7 +166,8 @@ impl<O: Order> Tree<O> {
     /// Puts it in its place, and returns what was there.
     pub(super) fn insert(&mut self, stored: Stored) -> Option<Stored> {
         let place = O::place(&stored).into_owned();
-        let (replaced, upper) = Arc::make_mut(&mut self.root).insert::<O>(&place, stored);
+        let slot = Slot { hash: xxh3_64(&place), stored };
+        let (replaced, upper) = Arc::make_mut(&mut self.root).insert::<O>(&place, slot);
         if let Some(upper) = upper {
             let lower = Child { from: [].into(), node: Arc::clone(&self.root) };
             self.root = Arc::new(Node::Branch(vec![lower, upper]));
@@ -179,30 +193,27 @@ impl<O: Order> Tree<O> {
 impl Node {
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Leaf(records) => records.len(),
+            Self::Leaf(slots) => slots.len(),
             Self::Branch(children) => children.len(),
         }
     }
 
     /// Inserts into this subtree. Returns what was replaced, and the upper part of the node if it
     /// had to be split.
-    fn insert<O: Order>(
-        &mut self,
-        place: &[u8],
-        stored: Stored,
-    ) -> (Option<Stored>, Option<Child>) {
+    fn insert<O: Order>(&mut self, place: &[u8], slot: Slot) -> (Option<Stored>, Option<Child>) {
         match self {
-            Self::Leaf(records) => match find::<O>(records, place) {
-                Ok(at) => (Some(std::mem::replace(&mut records[at], stored)), None),
-                Err(at) => {
-                    let upper = insert_at(records, at, stored);
-                    let from = |upper: &Vec<Stored>| O::place(&upper[0]).into();
-                    (None, upper.map(|upper| Child::new(from(&upper), Self::Leaf(upper))))
+            Self::Leaf(slots) => {
+                if let Some(at) = find::<O>(slots, place, slot.hash) {
+                    return (Some(std::mem::replace(&mut slots[at], slot).stored), None);
                 }
-            },
+                let is_below = |slot: &Slot| O::compare(&slot.stored, place).is_lt();
+                let upper = insert_at(slots, slots.partition_point(is_below), slot);
+                let from = |upper: &Vec<Slot>| O::place(&upper[0].stored).into();
+                (None, upper.map(|upper| Child::new(from(&upper), Self::Leaf(upper))))
+            }
             Self::Branch(children) => {
                 let at = child_at(children, place);
-                let below = Arc::make_mut(&mut children[at].node).insert::<O>(place, stored);
+                let below = Arc::make_mut(&mut children[at].node).insert::<O>(place, slot);
                 let (replaced, Some(new)) = below else { return below };
                 let upper = insert_at(children, at + 1, new);
                 let from = |upper: &Vec<Child>| Arc::clone(&upper[0].from);
@@ -214,11 +225,11 @@ impl Node {
     /// Removes from this subtree, where `place` is taken.
     fn remove<O: Order>(&mut self, place: &[u8]) -> Stored {
         match self {
-            Self::Leaf(records) => {
-                let at = find::<O>(records, place).expect("the caller has seen it");
-                let removed = records.remove(at);
-                trim(records);
-                removed
+            Self::Leaf(slots) => {
+                let at = find::<O>(slots, place, xxh3_64(place));
+                let removed = slots.remove(at.expect("the caller has seen it"));
+                trim(slots);
+                removed.stored
             }
             Self::Branch(children) => {
                 let at = child_at(children, place);
@@ -232,7 +243,7 @@ impl Node {
     /// Appends the members of the right neighbour, whose place in the parent was `from`.
     fn append(&mut self, right: Self, from: Arc<[u8]>) {
         match (self, right) {
-            (Self::Leaf(records), Self::Leaf(more)) => records.extend(more),
+            (Self::Leaf(slots), Self::Leaf(more)) => slots.extend(more),
             (Self::Branch(children), Self::Branch(mut more)) => {
                 // It is no longer the first, so it must be known from where on it takes places.
                 more[0].from = from;
@@ -251,8 +262,10 @@ impl Child {
     }
 }
 
-fn find<O: Order>(records: &[Stored], place: &[u8]) -> Result<usize, usize> {
-    records.binary_search_by(|stored| O::compare(stored, place))
+/// Returns where in a leaf `place`, which has this hash, is taken.
+fn find<O: Order>(slots: &[Slot], place: &[u8], hash: u64) -> Option<usize> {
+    let is_there = |slot: &Slot| slot.hash == hash && O::compare(&slot.stored, place).is_eq();
+    slots.iter().position(is_there)
 }
 
 /// Returns the child that `place` belongs to.
@@ -317,13 +330,13 @@ fn tidy(children: &mut Vec<Child>, at: usize) {
 pub(super) struct Iter<'a> {
     /// What is left of the branches above the leaf.
     path: Vec<slice::Iter<'a, Child>>,
-    leaf: slice::Iter<'a, Stored>,
+    leaf: slice::Iter<'a, Slot>,
 }
 
 impl<'a> Iter<'a> {
     fn enter(&mut self, node: &'a Node) {
         match node {
-            Node::Leaf(records) => self.leaf = records.iter(),
+            Node::Leaf(slots) => self.leaf = slots.iter(),
             Node::Branch(children) => self.path.push(children.iter()),
         }
     }
@@ -334,8 +347,8 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<&'a Stored> {
         loop {
-            if let Some(stored) = self.leaf.next() {
-                return Some(stored);
+            if let Some(slot) = self.leaf.next() {
+                return Some(&slot.stored);
             }
             match self.path.last_mut()?.next() {
                 Some(child) => self.enter(&child.node),

@@ -4,11 +4,15 @@
 //!   <position>/             db, conf, blobs/ ...   sled's files, as it left them
 //!              seal         our hash of all those bytes
 //!
-//!   in the database:        u64 big-endian  ->  sealed chunk
-//!                           "manifest"      ->  manifest, put in last
+//!   in the database:        chunk u64               ->  row 0: bytes of the sealed chunk
+//!                           chunk u64 | row u32     ->  rows 1, 2, ...: the bytes that follow
+//!                           "manifest"              ->  manifest, put in last
 //! ```
 //!
-//! sled 0.34.7 is kept at arm's length, for four reasons, each seen in its source and some in runs:
+//! Numbers are big-endian. All rows of a chunk but the last have [`SLED_ROW_BYTES`]; a shorter one,
+//! or none, ends it.
+//!
+//! sled 0.34.7 is kept at arm's length, for five reasons, each seen in its source and some in runs:
 //!
 //! 1. Its `flush` is no fsync. So once a database is written and closed, we fsync each of its
 //!    files and directories ourselves, and publish only then.
@@ -23,6 +27,9 @@
 //!    reported as [`SnapshotError::Io`], and nothing is removed for it.
 //! 4. Its threads may write on after its last handle is dropped. So we wait until its lock on the
 //!    database is free before we seal.
+//! 5. Its cache is no bound on its memory. It keeps at least 256 pages, of up to 16 values each, and
+//!    lets none go before a few thousand accesses: with a chunk for a value it held whole snapshots.
+//!    So chunks are cut into rows, and those pages are small.
 //!
 //! Reading thus takes as much disk again as the snapshot has, and fails with
 //! [`io::ErrorKind::StorageFull`] where that is not free. Opening makes sled sync the copy, so a
@@ -37,7 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use self::database::Database;
 use super::content::{SEALED_BYTES_MAX, check_publishable, open_chunk, open_manifest, seal_chunk};
@@ -46,10 +53,20 @@ use super::{
     Manifest, ReadFailure, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Tally, Thread,
 };
 use crate::disk::RealDisk;
+use crate::limits::SLED_ROW_BYTES;
 use crate::words::{GroupId, LogPosition};
 
 /// The key of the manifest. It sorts after all chunks.
 const MANIFEST: &[u8] = b"manifest";
+
+/// Returns the key of a row of a chunk. Rows sort by chunk, then by number.
+fn row_key(chunk: u64, row: u32) -> Vec<u8> {
+    let mut key = chunk.to_be_bytes().to_vec();
+    if 0 < row {
+        key.extend(row.to_be_bytes());
+    }
+    key
+}
 
 /// Keeps snapshots as sled databases.
 #[derive(Debug)]
@@ -137,7 +154,9 @@ struct SledWriter {
 impl SnapshotWriter for SledWriter {
     fn chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
         let number = self.tally.chunks();
-        self.database.insert(&number.to_be_bytes(), seal_chunk(number, bytes))?;
+        for (row, bytes) in (0..).zip(seal_chunk(number, bytes).chunks(SLED_ROW_BYTES)) {
+            self.database.insert(&row_key(number, row), bytes.to_vec())?;
+        }
         self.tally.add(bytes);
         Ok(())
     }
@@ -162,11 +181,23 @@ struct SledReader {
 
 impl SledReader {
     fn read_chunk(&self, number: u64) -> Result<Bytes, ReadFailure> {
-        match self.database.get(&number.to_be_bytes())? {
-            Some(sealed) if sealed.len() <= SEALED_BYTES_MAX => open_chunk(number, sealed),
-            Some(_) => Err(ReadFailure::Damaged(format!("chunk {number} is too large"))),
-            None => Err(ReadFailure::Damaged(format!("chunk {number} is missing"))),
+        let missing = || ReadFailure::Damaged(format!("chunk {number} is missing"));
+        let mut row = self.database.get(&row_key(number, 0))?.ok_or_else(missing)?;
+        let mut sealed = BytesMut::with_capacity(SEALED_BYTES_MAX);
+        let mut rows = 1;
+        loop {
+            sealed.extend_from_slice(&row);
+            if SEALED_BYTES_MAX < sealed.len() {
+                return Err(ReadFailure::Damaged(format!("chunk {number} is too large")));
+            }
+            if row.len() != SLED_ROW_BYTES {
+                break;
+            }
+            let Some(next) = self.database.get(&row_key(number, rows))? else { break };
+            row = next;
+            rows += 1;
         }
+        open_chunk(number, sealed.freeze())
     }
 }
 

@@ -30,8 +30,9 @@ fn check<O: Order>(
     match node {
         Node::Leaf(records) => {
             assert!(records.capacity() <= WIDTH);
+            let records: Vec<_> = records.iter().map(|slot| slot.stored.clone()).collect();
             assert!(records.windows(2).all(|pair| O::place(&pair[0]) < O::place(&pair[1])));
-            for stored in records {
+            for stored in &records {
                 let place = O::place(stored);
                 let within = std::ops::RangeBounds::<[u8]>::contains(&(low, high), &*place);
                 assert!(within, "{place:?} is not within {low:?} and {high:?}");
