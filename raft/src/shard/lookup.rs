@@ -86,19 +86,23 @@ impl Shard {
 
     /// Looks a key up, linearizably.
     pub async fn read(&self, key: &Key, deadline: Instant) -> Result<Lookup, ReadFailure> {
-        let confirmed = tokio::time::timeout_at(deadline, self.inner.reads.confirm()).await;
-        match confirmed {
-            Ok(Ok(())) => {}
-            Ok(Err(Unconfirmed::NotLeader)) => return Err(ReadFailure::NotLeader),
-            Ok(Err(Unconfirmed::Overloaded)) => return Err(ReadFailure::Overloaded),
-            Ok(Err(Unconfirmed::Halted)) => return Err(ReadFailure::Halted),
-            Err(_elapsed) => return Err(ReadFailure::Deadline),
-        }
+        self.confirm(deadline).await?;
         loop {
             match self.look_up(key)? {
                 Ok(lookup) => return Ok(lookup),
                 Err(due) => self.pass(due, deadline).await?,
             }
+        }
+    }
+
+    /// Waits until the state here reflects every write that was acknowledged before the call.
+    pub async fn confirm(&self, deadline: Instant) -> Result<(), ReadFailure> {
+        match tokio::time::timeout_at(deadline, self.inner.reads.confirm()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unconfirmed::NotLeader)) => Err(ReadFailure::NotLeader),
+            Ok(Err(Unconfirmed::Overloaded)) => Err(ReadFailure::Overloaded),
+            Ok(Err(Unconfirmed::Halted)) => Err(ReadFailure::Halted),
+            Err(_elapsed) => Err(ReadFailure::Deadline),
         }
     }
 

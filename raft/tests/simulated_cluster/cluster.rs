@@ -108,7 +108,8 @@ impl Cluster {
         for machine in self.machines.iter() {
             self.expect(machine.start().await);
         }
-        let request = InitRequest { nodes: (0..MACHINES).map(address).collect() };
+        let nodes = (0..MACHINES).map(address).collect();
+        let request = InitRequest { nodes, shards: 1, replicas: 3 };
         let node = self.machines[0].node().expect("it was started");
         let deadline = Instant::now() + INIT_TIMEOUT;
         while let Err(error) = node.init(request.clone(), deadline).await {

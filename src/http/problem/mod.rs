@@ -242,14 +242,13 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
     let by_shard = |shard: &ShardId| status.shards.iter().find(|s| s.shard == *shard)?.leader;
     let node = match error {
         RequestError::NotApplied(refusal) => match refusal {
-            Refusal::NoLeader { shard, .. }
-            | Refusal::MemoryFull { shard, .. }
-            | Refusal::Halted { shard, .. } => by_shard(shard),
+            Refusal::NoLeader { shard, .. } | Refusal::Halted { shard, .. } => by_shard(shard),
             Refusal::NoCluster
             | Refusal::Founding { .. }
             | Refusal::Overloaded { .. }
             | Refusal::LogFull { .. }
             | Refusal::DiskFull { .. }
+            | Refusal::MemoryFull { .. }
             | Refusal::Stopping { .. } => None,
         },
         RequestError::Unknown(doubt) => match doubt {

@@ -30,7 +30,7 @@ use crate::transport::handshake::Member;
 use crate::transport::wire::{Malformed, end, take_flag};
 use crate::words::{Boot, ClusterId, DirectoryId};
 
-const RECORD: Record = Record { name: "identity", magic: *b"stdf-idn", version: 1 };
+const RECORD: Record = Record { name: "identity", magic: *b"stdf-idn", version: 2 };
 const ADVICE: &str =
     "do not repair it: start a new node on an empty directory and replace this one";
 

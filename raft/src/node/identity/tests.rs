@@ -44,7 +44,7 @@ fn again(disk: &Arc<SimDisk>) -> Identity {
 
 fn claim(cluster: u128, node: u32) -> Claim {
     let nodes = vec![(NodeId(1), Address("a:1".into())), (NodeId(2), Address("b:1".into()))];
-    Claim { cluster: ClusterId(cluster), node: NodeId(node), nodes }
+    Claim { cluster: ClusterId(cluster), node: NodeId(node), nodes, shards: 6, replicas: 3 }
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn the_file_has_these_bytes() {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let expected = [
         "737464662d69646e",                 // magic
-        "0001",                             // version
-        "00000052",                         // length
+        "0002",                             // version
+        "0000005a",                         // length
         "00000000000000000000000000000001", // directory
         "00000000000000000000000000000001", // hash before the first start kept
         "0000000000000001",                 // its boot
@@ -150,7 +150,9 @@ fn the_file_has_these_bytes() {
         "00000002",                         // node
         "0001",                             // nodes
         "000000020003623a31",
-        "bdc2d1ce", // crc
+        "00000006", // shards
+        "00000003", // replicas of each
+        "bb5c14fc", // crc
     ];
     assert_eq!(hex, expected.concat());
     assert_eq!(again(&disk).known, known);
