@@ -121,6 +121,10 @@ pub const SNAPSHOTS_KEPT: usize = 2;
 
 /// How long a node may take to answer a step of founding a cluster.
 pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two announcements of a node's new addresses, at first.
+pub const ANNOUNCE_RETRY_MIN: Duration = Duration::from_secs(1);
+/// Longest such time.
+pub const ANNOUNCE_RETRY_MAX: Duration = Duration::from_secs(60);
 /// Bytes on their way in one direction of a simulated connection.
 pub const SIM_PIPE_BYTES: usize = 256 << 10;
 /// Longest piece in which they arrive.

@@ -133,6 +133,11 @@ pub struct ValueTooLong {
     pub bytes: usize,
 }
 
+impl ShardId {
+    /// The shard that keeps the cluster's map and no keys.
+    pub const META: Self = Self(0);
+}
+
 impl GroupId {
     /// Returns the first attempt at founding `shard`.
     pub const fn first(shard: ShardId) -> Self {

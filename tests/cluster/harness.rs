@@ -45,10 +45,16 @@ impl Cluster {
         cluster
     }
 
-    /// Starts three nodes and founds their cluster.
+    /// Starts three nodes and founds their cluster, with one shard beside the meta shard: most
+    /// tests look at one.
     pub(crate) fn found(settings: &str) -> Self {
+        Self::found_with(settings, 1)
+    }
+
+    /// Starts three nodes and founds their cluster, with so many shards beside the meta shard.
+    pub(crate) fn found_with(settings: &str, shards: u32) -> Self {
         let cluster = Self::start(settings);
-        let answer = cluster.init(0, &cluster.peers());
+        let answer = init_with(&cluster.nodes[0], &cluster.peers(), shards);
         assert_eq!(answer.status, 201, "{}", answer.text());
         cluster.wait_ready();
         cluster
@@ -72,19 +78,19 @@ impl Cluster {
         }
     }
 
-    /// Waits until a node leads, and returns its index.
+    /// Waits until a node leads shard 1, and returns its index.
     #[track_caller]
     pub(crate) fn leader(&self) -> usize {
         eventually("there is one leader", || {
             let views: Vec<_> = (0..self.nodes.len()).filter_map(|node| self.view(node)).collect();
-            let leads = |view: &&serde_json::Value| view["shards"][0]["role"] == "leader";
+            let leads = |view: &&serde_json::Value| view["shards"][1]["role"] == "leader";
             let mut leaders = views.iter().filter(leads);
             let leader = leaders.next().filter(|_| leaders.next().is_none())?;
             Some(usize::try_from(leader["node"].as_u64()?).expect("a small number") - 1)
         })
     }
 
-    /// Returns the indexes of the nodes that do not lead.
+    /// Returns the indexes of the nodes that do not lead shard 1.
     pub(crate) fn followers(&self) -> [usize; 2] {
         let leader = self.leader();
         [(leader + 1) % 3, (leader + 2) % 3]
@@ -124,11 +130,19 @@ impl Cluster {
         })
     }
 
-    /// Waits until all replicas have applied as much, and checks that they are equal.
+    /// Waits until all replicas of each shard have applied as much, and checks that they are equal.
     #[track_caller]
     pub(crate) fn check_equal(&self) {
+        let view = (0..self.nodes.len()).find_map(|node| self.view(node)).expect("one runs");
+        let shards = view["shards"].as_array().map_or(0, Vec::len);
+        (0..shards).for_each(|shard| self.check_shard_equal(shard));
+    }
+
+    #[track_caller]
+    fn check_shard_equal(&self, shard: usize) {
+        let target = format!("/v1/shards/{shard}/hash");
         let hash = |node: &Process| {
-            let answer = node.client().send("GET", "/v1/shards/1/hash", &[], b"").ok()?;
+            let answer = node.client().send("GET", &target, &[], b"").ok()?;
             (answer.status == 200).then(|| answer.json())
         };
         eventually("all replicas have applied the same entries, and are equal", || {
@@ -142,10 +156,23 @@ impl Cluster {
     }
 }
 
-/// Asks a node to found a cluster.
+/// Asks a node to found a cluster with one shard beside the meta shard.
 pub(crate) fn init(node: &Process, peers: &[String]) -> Answer {
-    let body = serde_json::json!({ "nodes": peers }).to_string();
+    init_with(node, peers, 1)
+}
+
+/// Asks a node to found a cluster with so many shards beside the meta shard.
+pub(crate) fn init_with(node: &Process, peers: &[String], shards: u32) -> Answer {
+    try_init(node, peers, shards).expect("the node answers")
+}
+
+/// The same of a node that may be killed meanwhile.
+pub(crate) fn try_init(
+    node: &Process,
+    peers: &[String],
+    shards: u32,
+) -> Result<Answer, crate::http::Failure> {
+    let body = serde_json::json!({ "nodes": peers, "shards": shards }).to_string();
     let json = [("Content-Type", "application/json")];
-    let sent = node.client().send("POST", "/v1/cluster/init", &json, body.as_bytes());
-    sent.expect("the node answers")
+    node.client().send("POST", "/v1/cluster/init", &json, body.as_bytes())
 }

@@ -56,7 +56,7 @@ fn a_leader_that_stood_still_does_not_show_the_past() {
     cluster.nodes[leader].freeze();
     eventually("another leads", || {
         let view = cluster.view(followers[0])?;
-        let led = view["shards"][0]["leader"].as_u64()?;
+        let led = view["shards"][1]["leader"].as_u64()?;
         (led != leader as u64 + 1).then_some(())
     });
     cluster.put(followers[0], "k", b"new");

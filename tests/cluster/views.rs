@@ -81,7 +81,7 @@ fn alone(mut cluster: Cluster, alone: usize) {
 fn commands_work_and_exit_as_promised() {
     let mut cluster = Cluster::start(SMALL);
     let peers = cluster.peers();
-    let mut init = vec!["cluster", "init"];
+    let mut init = vec!["cluster", "init", "--shards", "1"];
     for peer in &peers {
         init.extend(["--node", peer]);
     }

@@ -8,6 +8,25 @@ use serde::{Deserialize, Serialize};
 pub struct InitRequest {
     /// The nodes' peer addresses, `host:port`. The first becomes node 1, and so on.
     pub nodes: Vec<String>,
+    /// How many shards hold the keys. Fixed from then on.
+    #[serde(default = "shards_default")]
+    pub shards: u32,
+    /// How many replicas each of them has: odd, and at most as many as there are nodes.
+    #[serde(default = "replicas_default")]
+    pub replicas: u32,
+}
+
+/// Shards of a new cluster when nobody says.
+pub const SHARDS_DEFAULT: u32 = 6;
+/// Replicas of each of its shards when nobody says.
+pub const REPLICAS_DEFAULT: u32 = 3;
+
+fn shards_default() -> u32 {
+    SHARDS_DEFAULT
+}
+
+fn replicas_default() -> u32 {
+    REPLICAS_DEFAULT
 }
 
 /// Its answer: 201 if this call founded the cluster, 200 if an earlier one did.

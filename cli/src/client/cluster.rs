@@ -18,9 +18,9 @@ const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Founds a cluster of these peer addresses, or goes on with an earlier call.
-    pub async fn init(&self, nodes: Vec<String>) -> Result<InitAnswer, ClientError> {
-        let body = serde_json::to_vec(&InitRequest { nodes }).expect("strings become JSON");
+    /// Founds a cluster, or goes on with an earlier call.
+    pub async fn init(&self, request: &InitRequest) -> Result<InitAnswer, ClientError> {
+        let body = serde_json::to_vec(request).expect("strings and numbers become JSON");
         let call = Call {
             headers: vec![("content-type", "application/json".to_owned())],
             body: body.into(),

@@ -41,7 +41,7 @@ pub enum Guarantee {
     },
 }
 
-/// What a client asks of one shard.
+/// What is asked of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Look a key up.
@@ -51,8 +51,17 @@ pub enum Operation {
         /// What the answer must promise.
         consistency: Consistency,
     },
-    /// Change something.
+    /// Change a key.
     Write(Command),
+    /// Change what a shard owns, or the map. Nodes ask this of one another; no client can.
+    Change {
+        /// The shard whose state it changes.
+        shard: ShardId,
+        /// The change: one that concerns no key.
+        command: Command,
+    },
+    /// Count the map's changes, linearizably. Nodes ask this of one another; no client can.
+    MapVersion,
 }
 
 /// What came of an operation.
@@ -62,8 +71,18 @@ pub enum Answer {
     Read(ReadAnswer),
     /// Of a write.
     Write(WriteAnswer),
-    /// Of the founding of a cluster: the shard owns its slots.
-    Owned,
+    /// The shard owns its slots.
+    Owned {
+        /// The version of the slot map under which it does.
+        epoch: Epoch,
+    },
+    /// Of the cluster's map.
+    Map {
+        /// Its count of changes.
+        version: Epoch,
+        /// Whether the request was one of them.
+        changed: bool,
+    },
 }
 
 /// Where an answer comes from. The counts, the time and the epoch are of the very answer, read
@@ -202,12 +221,12 @@ pub enum Refusal {
         /// Whose disk.
         node: NodeId,
     },
-    /// The state is at its bound and the write would grow it.
-    #[error("the memory of shard {shard} is at its bound of {bound_bytes} bytes")]
+    /// The states of a node are at their bound and the write would grow one.
+    #[error("the keys and values on {node} are at their bound of {bound_bytes} bytes")]
     MemoryFull {
-        /// Which shard.
-        shard: ShardId,
-        /// Its bound.
+        /// Whose memory.
+        node: NodeId,
+        /// Its bound, over all replicas there.
         bound_bytes: u64,
     },
     /// The node is about to stop.
@@ -287,6 +306,10 @@ pub enum Doubt {
 pub struct InitRequest {
     /// The nodes' peer addresses. The first becomes node 1, and so on.
     pub nodes: Vec<Address>,
+    /// How many shards hold the keys, from 1 to [`limits::SHARDS_MAX`].
+    pub shards: u32,
+    /// How many replicas each of them has: odd, at least [`limits::REPLICAS_MIN`].
+    pub replicas: u32,
 }
 
 /// A cluster that was founded, now or by an earlier call with the same nodes.

@@ -3,10 +3,13 @@
 //! ```text
 //!   init at any listed node                     each listed node
 //!     | claims itself, durably
-//!     | Claim{cluster, id, nodes}  ------------>  takes exactly one claim, durably,
-//!     |                                           opens its replica, which waits
-//!     | Found  -------------------> node 1:       initialize, unless it was
-//!     | Own{all slots, epoch 1} --> the leader:   applied once, void afterwards
+//!     | Claim{cluster, id, nodes,
+//!     |       shards, replicas}  -------------->  takes exactly one claim, durably,
+//!     |                                           opens its replica of shard 0, which waits
+//!     | Found  -------------------> node 1:       initialize shard 0, unless it was
+//!     | Bootstrap{map} -----------> its leader:   applied once, void afterwards
+//!     | waits until its map has    follow it:     the other shards, see `founding`
+//!     | every shard active
 //! ```
 //!
 //! Every step may be repeated: the same call goes on where an earlier one stopped, and a claim is
@@ -19,22 +22,20 @@ use bytes::Bytes;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::api::{InitAnswer, InitError, InitRequest, Operation};
+use super::Inner;
+use super::api::{InitAnswer, InitError, InitRequest};
 use super::identity::ClaimError;
-use super::{Inner, SHARD};
-use crate::command::Command;
+use super::replicas::Place;
 use crate::limits;
 use crate::net::Address;
 use crate::runtime;
 use crate::transport::AskError;
 use crate::transport::bootstrap::{Claim, Release, Verdict};
 use crate::transport::frame::{Kind, Refused};
-use crate::words::{ClusterId, Epoch, NodeId, ReplicaId, Slot};
+use crate::words::{ClusterId, NodeId, ShardId};
 
 /// Fewest nodes that survive the loss of one.
 const NODES_MIN: usize = 3;
-/// The version of the first slot map.
-const FIRST_EPOCH: Epoch = Epoch(1);
 
 impl Inner {
     /// Founds a cluster, or goes on with founding it.
@@ -44,26 +45,44 @@ impl Inner {
         deadline: Instant,
     ) -> Result<InitAnswer, InitError> {
         let nodes = listed(&request.nodes)?;
+        check_numbers(&request)?;
         let node = self.own_place(&nodes)?;
         if self.directory.claimed().is_none() {
+            if let Some(why) = self.led_astray().await {
+                return Err(InitError::BadRequest(format!("{why}; nothing was changed")));
+            }
             self.check_free(&nodes).await?;
         }
-        let claim = self.own_claim(node, &nodes)?;
-        let cluster = claim.cluster;
+        let InitRequest { shards, replicas, .. } = request;
+        let cluster = ClusterId(runtime::random().random());
+        let claim = self.own_claim(Claim { cluster, node, nodes, shards, replicas })?;
         self.claim_others(&claim).await?;
         self.join().await.map_err(InitError::Unavailable)?;
         self.have_founded(&claim).await?;
-        let before =
-            self.shard(SHARD).is_some_and(|shard| shard.content().state.epoch() != Epoch(0));
-        let slots = vec![first_slot()..=last_slot()];
-        let own = Operation::Write(Command::Own { slots, epoch: FIRST_EPOCH });
-        match self.serve(own, deadline).await {
-            Ok(_) => Ok(InitAnswer { cluster, founded: !before }),
-            Err(error) => Err(InitError::Unavailable(format!(
-                "all nodes are claimed for cluster {cluster}, but its shard does not serve yet: \
-                 {error}; the same call again goes on from here"
-            ))),
-        }
+        let cluster = claim.cluster;
+        let unfinished = |why: String| {
+            InitError::Unavailable(format!(
+                "all nodes are claimed for cluster {cluster}, but not all of its shards serve yet: \
+                 {why}; the same call again goes on from here"
+            ))
+        };
+        let founded = self.write_map(&claim, deadline).await.map_err(unfinished)?;
+        self.all_active(deadline).await.map_err(unfinished)?;
+        Ok(InitAnswer { cluster, founded })
+    }
+
+    /// Says why peers that dial this node's address would find another, if it is so. An address
+    /// that only this node cannot reach, as behind some routers, is taken to be right.
+    pub(super) async fn led_astray(&self) -> Option<String> {
+        let address = &self.config.peer_advertise;
+        let meeting = self.transport().meet(address);
+        let met = tokio::time::timeout(limits::BOOTSTRAP_TIMEOUT, meeting).await.ok()?.ok()?;
+        (met.directory != self.directory.present().directory).then(|| {
+            format!(
+                "this node is advertised to its peers as {address}, but another node answers \
+                 there; give each an address of its own with --advertise-peer"
+            )
+        })
     }
 
     /// Asks every other node whether it is there and free, before anything is changed: a wrong
@@ -101,32 +120,16 @@ impl Inner {
         })
     }
 
-    /// Claims this node, durably, before any other is claimed.
-    fn own_claim(&self, node: NodeId, nodes: &[(NodeId, Address)]) -> Result<Claim, InitError> {
+    /// Claims this node, durably, before any other is claimed. Returns the claim that it holds.
+    fn own_claim(&self, claim: Claim) -> Result<Claim, InitError> {
         if let Some(held) = self.directory.claimed() {
-            return self.same_claim(held, nodes);
+            return same_claim(held, claim);
         }
-        let cluster = ClusterId(runtime::random().random());
-        let claim = Claim { cluster, node, nodes: nodes.to_vec() };
         match self.directory.claim(&claim) {
             Ok(_) => Ok(claim),
             Err(ClaimError::Taken { held }) => Err(conflict(&held)),
             Err(ClaimError::Io(error)) => Err(self.broken(&error)),
         }
-    }
-
-    fn same_claim(&self, held: Claim, nodes: &[(NodeId, Address)]) -> Result<Claim, InitError> {
-        if held.nodes == nodes {
-            return Ok(held);
-        }
-        let listed: Vec<String> = held.nodes.iter().map(|(_, it)| it.to_string()).collect();
-        Err(InitError::Conflict(format!(
-            "this node is {} of cluster {} already, with the nodes {}; nothing was changed; to go \
-             on founding that cluster, list exactly these nodes in this order",
-            held.node,
-            held.cluster,
-            listed.join(" ")
-        )))
     }
 
     async fn claim_others(self: &Arc<Self>, claim: &Claim) -> Result<(), InitError> {
@@ -192,7 +195,7 @@ impl Inner {
         if held.is_empty() { self.release(release).await } else { Err(held.join("; ")) }
     }
 
-    /// Has node 1 create the group.
+    /// Has node 1 create the meta shard's group.
     async fn have_founded(self: &Arc<Self>, claim: &Claim) -> Result<(), InitError> {
         let (first, address) = &claim.nodes[0];
         let verdict = if *first == claim.node {
@@ -213,14 +216,13 @@ impl Inner {
         }
     }
 
-    /// Creates the group, unless it exists.
+    /// Creates the meta shard's group, unless it exists.
     async fn found(self: &Arc<Self>) -> Verdict {
-        let (Some(claim), Some(shard)) = (self.directory.claimed(), self.shard(SHARD)) else {
+        let (Some(claim), Some(shard)) = (self.directory.claimed(), self.shard(ShardId::META))
+        else {
             return Verdict::Refused("this node belongs to no cluster".into());
         };
-        let replicas: Vec<ReplicaId> =
-            claim.nodes.iter().map(|(node, _)| ReplicaId::new(*node, 1)).collect();
-        match shard.found(&replicas).await {
+        match shard.found(&Place::in_meta(&claim).replicas).await {
             Ok(()) => Verdict::Done,
             Err(error) => Verdict::Refused(error.to_string()),
         }
@@ -264,7 +266,7 @@ impl Inner {
         })
     }
 
-    /// Answers the request to create the group.
+    /// Answers the request to create the meta shard's group.
     pub(super) async fn found_for_peer(self: &Arc<Self>, body: Bytes) -> Result<Verdict, Refused> {
         let Release { cluster } = Release::decode(body)?;
         match self.directory.member() {
@@ -314,6 +316,25 @@ impl Inner {
     }
 }
 
+/// Returns the claim held if it is for the same cluster as the one asked for.
+fn same_claim(held: Claim, asked: Claim) -> Result<Claim, InitError> {
+    let asked = Claim { cluster: held.cluster, ..asked };
+    if held == asked {
+        return Ok(held);
+    }
+    let listed: Vec<String> = held.nodes.iter().map(|(_, it)| it.to_string()).collect();
+    Err(InitError::Conflict(format!(
+        "this node is {} of cluster {} already, with {} shards, {} replicas of each and the nodes \
+         {}; nothing was changed; to go on founding that cluster, ask for the same numbers and \
+         list exactly these nodes in this order",
+        held.node,
+        held.cluster,
+        held.shards,
+        held.replicas,
+        listed.join(" ")
+    )))
+}
+
 fn conflict(held: &str) -> InitError {
     InitError::Conflict(format!("this node is {held} already; nothing was changed"))
 }
@@ -333,14 +354,32 @@ fn listed(addresses: &[Address]) -> Result<Vec<(NodeId, Address)>, InitError> {
         if addresses[..index].contains(address) {
             return bad(format!("{address} is listed twice"));
         }
+        if limits::TEXT_BYTES_MAX < address.0.len() {
+            let most = limits::TEXT_BYTES_MAX;
+            return bad(format!("an address has more than {most} bytes"));
+        }
     }
     Ok((1..).map(NodeId).zip(addresses.iter().cloned()).collect())
 }
 
-fn first_slot() -> Slot {
-    Slot::new(0).expect("there is a first slot")
-}
-
-fn last_slot() -> Slot {
-    Slot::new(Slot::COUNT - 1).expect("there is a last slot")
+/// Refuses numbers that no cluster of these nodes can have.
+fn check_numbers(request: &InitRequest) -> Result<(), InitError> {
+    let InitRequest { nodes, shards, replicas } = request;
+    let bad = |why: String| Err(InitError::BadRequest(format!("{why}; nothing was changed")));
+    if !(1..=limits::SHARDS_MAX).contains(shards) {
+        let most = limits::SHARDS_MAX;
+        return bad(format!("a cluster has 1 to {most} shards, and {shards} are asked for"));
+    }
+    if *replicas < limits::REPLICAS_MIN || replicas.is_multiple_of(2) {
+        let least = limits::REPLICAS_MIN;
+        return bad(format!(
+            "{replicas} replicas are asked for; it must be an odd number from {least} on, for an \
+             even one survives no more failures than the next lower odd one"
+        ));
+    }
+    if nodes.len() < *replicas as usize {
+        let count = nodes.len();
+        return bad(format!("{replicas} replicas need as many nodes, and {count} are listed"));
+    }
+    Ok(())
 }

@@ -76,7 +76,7 @@ impl Inner {
                 self.replica(group)?.serve_fetch(kind, body).await
             }
             Kind::ReadIndex => self.replica(group)?.read_index(body).await,
-            Kind::Forward => self.forwarded(body).await,
+            Kind::Forward => self.forwarded(group, body).await,
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),
             Kind::Found => Ok(self.found_for_peer(body).await?.encode()),
@@ -97,11 +97,11 @@ impl Inner {
         network::append(self.replica(group)?.raft(), body, admit).await
     }
 
-    async fn forwarded(&self, body: Bytes) -> Result<Bytes, Refused> {
+    async fn forwarded(&self, group: GroupId, body: Bytes) -> Result<Bytes, Refused> {
         let (operation, left) = forward::decode_request(body)
             .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?;
         let deadline = Instant::now() + left.min(limits::TIMEOUT_MAX);
-        Ok(forward::encode_verdict(&self.serve_forwarded(&operation, deadline).await))
+        Ok(forward::encode_verdict(&self.serve_forwarded(group, &operation, deadline).await))
     }
 
     fn replica(&self, group: GroupId) -> Result<Shard, Refused> {

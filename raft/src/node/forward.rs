@@ -4,14 +4,17 @@
 //!   request   version u8 = 1 | hop u8 = 1 | deadline left ms u32 | operation
 //!   operation 1 read   consistency | key     0 linearizable, 1 lease, 2 stale and option max ms
 //!             2 write  command
+//!             3 change shard u32 | command
+//!             4 map version
 //!
-//!   verdict   version u8 = 1 | 0 not here
+//!   verdict   version u8 = 1 | 0 not here      option leader u64
 //!                            | 1 read answer   facts | guarantee | 0, or 1 found
 //!                                             0 linearizable, 1 lease, 2 stale and ms u64
 //!                            | 2 write answer  facts | result
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
-//!                            | 5 owned
+//!                            | 5 owned         epoch u64
+//!                            | 6 map           version u64 | changed u8
 //!   facts     shard u32 | node u32 | option leader u64 | term u64 | replica u64 | applied u64
 //!             | log time u64 | map epoch u64
 //! ```
@@ -27,6 +30,7 @@ use super::api::{
     Answer, Bound, Consistency, Doubt, Facts, Found, Guarantee, Operation, ReadAnswer, Refusal,
     RequestError, WriteAnswer, WriteResult,
 };
+use crate::command::Command;
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
 };
@@ -39,6 +43,8 @@ const HOP: u8 = 1;
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
+const CHANGE: u8 = 3;
+const MAP_VERSION: u8 = 4;
 const LINEARIZABLE: u8 = 0;
 const LEASE: u8 = 1;
 const STALE: u8 = 2;
@@ -49,14 +55,19 @@ const WRITE_ANSWER: u8 = 2;
 const REFUSAL: u8 = 3;
 const DOUBT: u8 = 4;
 const OWNED: u8 = 5;
+const MAP: u8 = 6;
 
 /// What a node says of a request that was forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It was served.
     Answered(Answer),
-    /// It was certainly not applied, because the shard is not led there, or not surely.
-    NotHere,
+    /// It was certainly not applied, because the shard is not led there, or not surely, or does not
+    /// own the key.
+    NotHere {
+        /// Who leads the shard, as far as it is known there.
+        leader: Option<NodeId>,
+    },
     /// It ends here.
     Failed(RequestError),
 }
@@ -77,6 +88,12 @@ pub(super) fn encode_request(operation: &Operation, left: Duration) -> Bytes {
             out.put_u8(WRITE);
             put_command(&mut out, command);
         }
+        Operation::Change { shard, command } => {
+            out.put_u8(CHANGE);
+            out.put_u32(shard.0);
+            put_command(&mut out, command);
+        }
+        Operation::MapVersion => out.put_u8(MAP_VERSION),
     }
     out.freeze()
 }
@@ -93,7 +110,12 @@ pub(super) fn decode_request(mut input: Bytes) -> Result<(Operation, Duration), 
             let consistency = get_consistency(&mut input)?;
             Operation::Read { key: get_key(&mut input)?, consistency }
         }
-        WRITE => Operation::Write(get_command(&mut input)?),
+        WRITE => Operation::Write(get_keyed(&mut input, true)?),
+        CHANGE => {
+            let shard = ShardId(input.try_get_u32()?);
+            Operation::Change { shard, command: get_keyed(&mut input, false)? }
+        }
+        MAP_VERSION => Operation::MapVersion,
         tag => return Err(DecodeError::UnknownTag { what: "operation", tag }),
     };
     end(&input)?;
@@ -105,8 +127,19 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(VERSION);
     match verdict {
-        Verdict::NotHere => out.put_u8(NOT_HERE),
-        Verdict::Answered(Answer::Owned) => out.put_u8(OWNED),
+        Verdict::NotHere { leader } => {
+            out.put_u8(NOT_HERE);
+            put_option(&mut out, leader.map(|node| node.0.into()));
+        }
+        Verdict::Answered(Answer::Owned { epoch }) => {
+            out.put_u8(OWNED);
+            out.put_u64(epoch.0);
+        }
+        Verdict::Answered(Answer::Map { version, changed }) => {
+            out.put_u8(MAP);
+            out.put_u64(version.0);
+            out.put_u8((*changed).into());
+        }
         Verdict::Answered(Answer::Read(answer)) => {
             out.put_u8(READ_ANSWER);
             put_facts(&mut out, &answer.facts);
@@ -139,8 +172,12 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
 pub(super) fn decode_verdict(mut input: Bytes) -> Result<Verdict, DecodeError> {
     get_version(&mut input, VERSION)?;
     let verdict = match input.try_get_u8()? {
-        NOT_HERE => Verdict::NotHere,
-        OWNED => Verdict::Answered(Answer::Owned),
+        NOT_HERE => Verdict::NotHere { leader: get_option(&mut input)?.map(node).transpose()? },
+        OWNED => Verdict::Answered(Answer::Owned { epoch: Epoch(input.try_get_u64()?) }),
+        MAP => {
+            let version = Epoch(input.try_get_u64()?);
+            Verdict::Answered(Answer::Map { version, changed: get_bool(&mut input)? })
+        }
         READ_ANSWER => Verdict::Answered(Answer::Read(get_read_answer(&mut input)?)),
         WRITE_ANSWER => {
             let facts = get_facts(&mut input)?;
@@ -153,6 +190,16 @@ pub(super) fn decode_verdict(mut input: Bytes) -> Result<Verdict, DecodeError> {
     };
     end(&input)?;
     Ok(verdict)
+}
+
+/// Takes a command that concerns a key, or one that does not.
+fn get_keyed(input: &mut Bytes, keyed: bool) -> Result<Command, DecodeError> {
+    let command = get_command(input)?;
+    if command.key().is_some() == keyed {
+        Ok(command)
+    } else {
+        Err(DecodeError::OutOfBounds { what: "kind of command" })
+    }
 }
 
 fn end(input: &Bytes) -> Result<(), DecodeError> {
@@ -312,9 +359,8 @@ fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
         }
         Refusal::LogFull { node } => put_tagged_node(out, 5, *node),
         Refusal::DiskFull { node } => put_tagged_node(out, 6, *node),
-        Refusal::MemoryFull { shard, bound_bytes } => {
-            out.put_u8(7);
-            out.put_u32(shard.0);
+        Refusal::MemoryFull { node, bound_bytes } => {
+            put_tagged_node(out, 7, *node);
             out.put_u64(*bound_bytes);
         }
         Refusal::Stopping { node } => put_tagged_node(out, 8, *node),
@@ -350,7 +396,7 @@ fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
         5 => Refusal::LogFull { node: NodeId(input.try_get_u32()?) },
         6 => Refusal::DiskFull { node: NodeId(input.try_get_u32()?) },
         7 => Refusal::MemoryFull {
-            shard: ShardId(input.try_get_u32()?),
+            node: NodeId(input.try_get_u32()?),
             bound_bytes: input.try_get_u64()?,
         },
         8 => Refusal::Stopping { node: NodeId(input.try_get_u32()?) },
@@ -452,7 +498,7 @@ mod tests {
             Refusal::Overloaded { bound: Bound::Reads },
             Refusal::LogFull { node },
             Refusal::DiskFull { node },
-            Refusal::MemoryFull { shard, bound_bytes: 1 << 40 },
+            Refusal::MemoryFull { node, bound_bytes: 1 << 40 },
             Refusal::Stopping { node },
             Refusal::Halted { shard, node, why: "a reason".into() },
             Refusal::TooStale { shard, node, staleness_ms: None },
@@ -478,7 +524,12 @@ mod tests {
         let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
         let founds =
             [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
-        let mut all = vec![Verdict::NotHere, Verdict::Answered(Answer::Owned)];
+        let mut all = vec![
+            Verdict::NotHere { leader: None },
+            Verdict::NotHere { leader: Some(node) },
+            Verdict::Answered(Answer::Owned { epoch: Epoch(1) }),
+            Verdict::Answered(Answer::Map { version: Epoch(7), changed: true }),
+        ];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
         all.extend(results.map(|result| {
@@ -521,6 +572,23 @@ mod tests {
             let decoded = decode_request(bytes).expect("it was encoded");
             assert_eq!(decoded, (operation, Duration::from_millis(1)));
         }
+    }
+
+    #[test]
+    fn a_change_names_its_shard_and_no_key() {
+        let own = Command::Own { slots: Vec::new(), epoch: Epoch(1) };
+        let change = Operation::Change { shard: ShardId(3), command: own.clone() };
+        let left = Duration::from_millis(1);
+        for operation in [change, Operation::MapVersion] {
+            let bytes = encode_request(&operation, left);
+            assert_eq!(decode_request(bytes), Ok((operation, left)));
+        }
+        let refused = Err(DecodeError::OutOfBounds { what: "kind of command" });
+        assert_eq!(decode_request(encode_request(&Operation::Write(own), left)), refused);
+        let key = crate::words::Key::try_from(Bytes::from_static(b"k")).expect("short");
+        let delete = Command::Delete { key, condition: crate::command::Condition::Always };
+        let change = Operation::Change { shard: ShardId(3), command: delete };
+        assert_eq!(decode_request(encode_request(&change, left)), refused);
     }
 
     #[test]

@@ -27,15 +27,21 @@ mod bootstrap;
 mod confirm;
 mod directory;
 mod dispatch;
+mod follow;
 mod forward;
+mod founding;
+mod here;
 pub mod identity;
 pub mod memory;
 mod metrics;
+mod placement;
 mod read;
 mod record;
+mod replicas;
 mod router;
 mod running;
 mod status;
+mod table;
 
 use self::api::{
     Answer, Consistency, InitAnswer, InitError, InitRequest, Operation, ReadAnswer, RequestError,
@@ -43,6 +49,7 @@ use self::api::{
 };
 use self::directory::Directory;
 use self::running::WriterTask;
+use self::table::Table;
 
 /// What a node is told at its start. Membership is not among it: that lives in replicated state.
 #[derive(Clone, Debug)]
@@ -97,17 +104,18 @@ pub struct Node {
     inner: Arc<Inner>,
 }
 
-/// The one shard until there are many.
-const SHARD: ShardId = ShardId(1);
-
 struct Inner {
     config: NodeConfig,
     seams: Seams,
     directory: Arc<Directory>,
     transport: OnceLock<Transport>,
     shards: RwLock<BTreeMap<ShardId, Shard>>,
-    /// Whether the replicas are open, or being repaired. Held by whoever opens or closes them: two
-    /// replicas on one log would vote twice.
+    /// Why replicas that should be here are not open.
+    absent: Mutex<BTreeMap<ShardId, String>>,
+    /// The newest routing table. Empty until the map is known.
+    table: watch::Sender<Arc<Table>>,
+    /// Whether the replica of the meta shard is open, or being repaired. Held by whoever opens or
+    /// closes it: two replicas on one log would vote twice.
     joined: tokio::sync::Mutex<bool>,
     samples: Arc<Mutex<Samples>>,
     /// Told by the shards when reads wait for their confirmation.
@@ -137,7 +145,9 @@ impl Node {
         assert!(command.key().is_some(), "a client's command concerns a key");
         match self.inner.serve(Operation::Write(command), deadline).await? {
             Answer::Write(answer) => Ok(answer),
-            Answer::Read(_) | Answer::Owned => unreachable!("a write is answered as a write"),
+            Answer::Read(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+                unreachable!("a write is answered as a write")
+            }
         }
     }
 
@@ -150,7 +160,9 @@ impl Node {
     ) -> Result<ReadAnswer, RequestError> {
         match self.inner.serve(Operation::Read { key, consistency }, deadline).await? {
             Answer::Read(answer) => Ok(answer),
-            Answer::Write(_) | Answer::Owned => unreachable!("a read is answered as a read"),
+            Answer::Write(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+                unreachable!("a read is answered as a read")
+            }
         }
     }
 
@@ -192,6 +204,11 @@ impl Inner {
 
     fn transport(&self) -> &Transport {
         self.transport.get().expect("the transport starts with the node")
+    }
+
+    /// Returns the newest routing table.
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.borrow())
     }
 
     fn shard(&self, shard: ShardId) -> Option<Shard> {

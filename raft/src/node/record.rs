@@ -106,6 +106,12 @@ impl Record {
         }
         match bytes.try_get_u16()? {
             version if version == self.version => {}
+            older if older < self.version => {
+                return Err(Malformed(format!(
+                    "version {older} was written by an earlier release, which this one does not \
+                     follow on"
+                )));
+            }
             other => return Err(Malformed(format!("version {other} is unknown; upgrade"))),
         }
         let count = usize::try_from(bytes.try_get_u32()?).unwrap_or(usize::MAX);

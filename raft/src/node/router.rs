@@ -3,31 +3,31 @@
 //! ```text
 //!              +--> Here       propose or read            --> answer
 //!   request ---+--> Elsewhere  one frame to the leader    --> its answer, or its refusal
-//!      ^       +--> Nowhere    wait until a leader shows
+//!      ^       +--> Nowhere    wait until a leader shows, or a newer table
 //!      |                |
 //!      +---- retry -----+   only what was certainly not applied, until the deadline
 //! ```
 //!
+//! Who leads is what the replica here knows. A shard without a replica here is asked for where it
+//! has some, in turn, and whoever does not lead it says who does.
+//!
 //! A request that came in a frame is served here or refused: it never hops twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::api::{
-    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, RequestError,
-    WriteAnswer, WriteResult,
-};
+use super::Inner;
+use super::api::{Answer, Doubt, Operation, Refusal, RequestError};
 use super::forward::{self, Verdict};
-use super::{Inner, SHARD, read};
-use crate::command::{Command, CommandResult, codec};
+use super::read;
+use super::table::Table;
+use crate::command::meta::Phase;
 use crate::shard::Shard;
-use crate::shard::lookup::{ReadFailure, WriteFailure};
-use crate::shard::propose::{Done, Overload};
 use crate::transport::frame::Kind;
 use crate::transport::link::NoAnswer;
-use crate::wal::Full;
-use crate::words::{Key, LogTime, ReplicaId, TtlMs};
+use crate::words::{GroupId, NodeId, ReplicaId, ShardId, Slot};
 
 /// Longest pause before a request looks for a leader again. A change of leadership ends it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -38,8 +38,9 @@ const FORWARD_GRACE: Duration = Duration::from_millis(200);
 /// Why an attempt gave no answer.
 #[derive(Debug)]
 pub(super) enum Miss {
-    /// It was certainly not applied, and another attempt may fare better.
-    Retry,
+    /// It was certainly not applied, and another attempt may fare better: with this leader, if the
+    /// node that was asked knew one.
+    Retry(Option<NodeId>),
     /// It ends here.
     Failed(RequestError),
 }
@@ -56,6 +57,15 @@ impl From<Doubt> for Miss {
     }
 }
 
+/// Where a request goes, as of one attempt.
+struct Way {
+    table: Arc<Table>,
+    /// The shard; `None` while the map is not known.
+    shard: Option<ShardId>,
+    /// Its replica here, if there is one.
+    here: Option<Shard>,
+}
+
 impl Inner {
     /// Serves a client's request, here or wherever its shard is led.
     pub(super) async fn serve(
@@ -64,176 +74,158 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
         let started = Instant::now();
+        let (mut told, mut tries) = (None, 0);
         loop {
-            let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(self.no_replica()))?;
-            let leader = shard.leadership().leader;
-            let attempt = match leader {
-                _ if read::takes_any_replica(&operation) => {
-                    self.here(&shard, &operation, deadline).await
+            let way = self.way(&operation);
+            let attempt = match &way.here {
+                Some(shard) if read::takes_any_replica(&operation) => {
+                    self.here(shard, &operation, deadline).await
                 }
-                Some(leader) if leader == shard.me() => {
-                    self.here(&shard, &operation, deadline).await
+                Some(shard) => self.at_leader(shard, &operation, deadline).await,
+                None => {
+                    self.refuse_at_once(&way).map_err(RequestError::NotApplied)?;
+                    let node = self.whom_to_ask(&way, told, tries);
+                    self.at(&way, node, &operation, deadline).await
                 }
-                Some(leader) => self.elsewhere(&shard, leader, &operation, deadline).await,
-                None => Err(Miss::Retry),
             };
-            match attempt {
+            let leader = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Failed(error)) => return Err(error),
-                Err(Miss::Retry) => {}
-            }
+                Err(Miss::Retry(leader)) => leader,
+            };
             let now = Instant::now();
             if deadline <= now {
-                return Err(RequestError::NotApplied(self.gave_up(&shard, started)));
+                return Err(RequestError::NotApplied(self.gave_up(&way, started)));
             }
-            let pause = deadline.min(now + RETRY_INTERVAL);
-            // A change of leadership ends the pause early; its end is no news either way.
-            drop(tokio::time::timeout_at(pause, shard.leadership_changed()).await);
+            tries += 1;
+            // What somebody says is followed at once, but not twice in a row.
+            let is_news = way.here.is_none() && leader.is_some() && told.is_none();
+            told = leader;
+            if !is_news {
+                let pause = deadline.min(now + RETRY_INTERVAL);
+                // What changes ends the pause early; its end is no news either way.
+                drop(tokio::time::timeout_at(pause, self.changed(&way)).await);
+            }
         }
     }
 
-    /// Serves a request that another node forwarded.
+    /// Serves a request that another node forwarded to this replica.
     pub(super) async fn serve_forwarded(
         &self,
+        group: GroupId,
         operation: &Operation,
         deadline: Instant,
     ) -> Verdict {
-        let Some(shard) = self.shard(SHARD) else { return Verdict::NotHere };
+        let Some(shard) = self.shard_of(group) else { return Verdict::NotHere { leader: None } };
         match self.here(&shard, operation, deadline).await {
             Ok(answer) => Verdict::Answered(answer),
-            Err(Miss::Retry) => Verdict::NotHere,
             Err(Miss::Failed(error)) => Verdict::Failed(error),
+            Err(Miss::Retry(_)) => {
+                let leader = shard.leadership().leader.map(ReplicaId::node);
+                Verdict::NotHere { leader: leader.filter(|node| *node != shard.me().node()) }
+            }
         }
     }
 
-    async fn here(
+    fn way(&self, operation: &Operation) -> Way {
+        let table = self.table();
+        let shard = match operation {
+            Operation::Read { key, .. } => table.shard_of(Slot::of(key)),
+            Operation::Write(command) => {
+                let key = command.key().expect("a client's command concerns a key");
+                table.shard_of(Slot::of(key))
+            }
+            Operation::Change { shard, .. } => Some(*shard),
+            Operation::MapVersion => Some(ShardId::META),
+        };
+        let here = shard.and_then(|shard| self.shard(shard));
+        Way { table, shard, here }
+    }
+
+    /// Waits until another attempt may go another way.
+    async fn changed(&self, way: &Way) {
+        let mut tables = self.table.subscribe();
+        let led_anew = async {
+            match &way.here {
+                Some(shard) => shard.leadership_changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = led_anew => {}
+            _newer = tables.wait_for(|table| table.version() != way.table.version()) => {}
+        }
+    }
+
+    /// Goes to the leader that the replica here knows.
+    async fn at_leader(
         &self,
         shard: &Shard,
         operation: &Operation,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        match operation {
-            Operation::Read { key, consistency } => {
-                self.read(shard, key, *consistency, deadline).await.map(Answer::Read)
-            }
-            Operation::Write(command) => self.write(shard, command.clone(), deadline).await,
+        match shard.leadership().leader {
+            Some(leader) if leader == shard.me() => self.here(shard, operation, deadline).await,
+            Some(leader) => self.elsewhere(shard.group(), leader.node(), operation, deadline).await,
+            None => Err(Miss::Retry(None)),
         }
     }
 
-    async fn read(
+    /// Goes to `node`, for a shard without a replica here.
+    async fn at(
         &self,
-        shard: &Shard,
-        key: &Key,
-        consistency: Consistency,
-        deadline: Instant,
-    ) -> Result<ReadAnswer, Miss> {
-        let read = read::look_up(shard, key, consistency, deadline).await;
-        let (lookup, guarantee) = read.map_err(|failure| match failure {
-            ReadFailure::NotLeader | ReadFailure::Deadline => Miss::Retry,
-            ReadFailure::NotOwner(_) => Refusal::Founding { shard: shard.group().shard }.into(),
-            ReadFailure::Overloaded => overloaded(Bound::Reads),
-            ReadFailure::TooStale(staleness) => self.too_stale(shard, staleness).into(),
-            ReadFailure::Halted => self.halted(shard).into(),
-        })?;
-        let facts = Facts {
-            applied: lookup.applied,
-            log_time: lookup.log_time,
-            map_epoch: lookup.epoch,
-            ..self.facts(shard)
-        };
-        let found =
-            lookup.found.map(|(value, revision, expires_in)| Found { value, revision, expires_in });
-        Ok(ReadAnswer { facts, guarantee, found })
-    }
-
-    async fn write(
-        &self,
-        shard: &Shard,
-        command: Command,
+        way: &Way,
+        node: Option<NodeId>,
+        operation: &Operation,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        let started = Instant::now();
-        let id = shard.group().shard;
-        let room = self.admit(shard, &command)?;
-        let done = shard.write(command, room, deadline).await.map_err(|failure| match failure {
-            WriteFailure::NotLeader | WriteFailure::Withdrawn => Miss::Retry,
-            WriteFailure::Overloaded(Overload::Count) => overloaded(Bound::Proposals),
-            WriteFailure::Overloaded(Overload::Bytes) => overloaded(Bound::ProposalBytes),
-            WriteFailure::Unconfirmed => {
-                Doubt::Deadline { shard: id, waited_ms: millis(started) }.into()
+        let record = way.shard.and_then(|shard| way.table.record(shard));
+        match (record, node) {
+            (Some(record), Some(node)) => {
+                self.elsewhere(record.group, node, operation, deadline).await
             }
-            WriteFailure::LeaderChanged => Doubt::LeaderChanged { shard: id }.into(),
-            WriteFailure::Halted => {
-                let why = shard.halted().unwrap_or_else(|| "it was stopped".into());
-                Doubt::Halted { shard: id, why }.into()
-            }
-        })?;
-        self.written(shard, &done)
+            (None, _) | (_, None) => Err(Miss::Retry(None)),
+        }
     }
 
-    /// Turns the reply of the state into an answer. A shard that owns no slots yet refuses.
-    fn written(&self, shard: &Shard, done: &Done) -> Result<Answer, Miss> {
-        let reply = &done.reply;
-        let expires_in =
-            |deadline: LogTime| TtlMs(deadline.0.saturating_sub(reply.log_time.0).max(1));
-        let result = match &reply.result {
-            CommandResult::Stored { created, deadline } => WriteResult::Stored {
-                created: *created,
-                revision: reply.applied,
-                expires_in: deadline.map(expires_in),
-            },
-            CommandResult::Deleted { existed } => {
-                WriteResult::Deleted { existed: *existed, revision: reply.applied }
-            }
-            CommandResult::ConditionFailed { current } => {
-                WriteResult::ConditionFailed { current: *current }
-            }
-            CommandResult::Owned { .. } | CommandResult::Meta { .. } => return Ok(Answer::Owned),
-            CommandResult::WrongShard { .. } => {
-                return Err(Refusal::Founding { shard: shard.group().shard }.into());
-            }
-        };
-        let map_epoch = shard.content().state.epoch();
-        let facts = Facts {
-            term: done.term,
-            leader: Some(self.me()),
-            applied: reply.applied,
-            log_time: reply.log_time,
-            map_epoch,
-            ..self.facts(shard)
-        };
-        Ok(Answer::Write(WriteAnswer { facts, result }))
+    /// Returns which node to ask about a shard without a replica here: the one that was said to
+    /// lead it, or else those that have replicas, in turn.
+    fn whom_to_ask(&self, way: &Way, told: Option<NodeId>, tries: usize) -> Option<NodeId> {
+        let record = way.table.record(way.shard?)?;
+        let nodes = self.others(&record.replicas);
+        let told = told.filter(|node| nodes.contains(node));
+        told.or_else(|| nodes.get(tries % nodes.len().max(1)).copied())
     }
 
     async fn elsewhere(
         &self,
-        shard: &Shard,
-        leader: ReplicaId,
+        group: GroupId,
+        node: NodeId,
         operation: &Operation,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
         let started = Instant::now();
-        let node = leader.node();
         let left = deadline.saturating_duration_since(started);
-        let Some(peer) = self.transport().peer(node) else { return Err(Miss::Retry) };
+        let Some(peer) = self.transport().peer(node) else { return Err(Miss::Retry(None)) };
         let body = forward::encode_request(operation, left);
-        let Ok(waiting) = peer.request(Kind::Forward, shard.group(), body) else {
-            return Err(Miss::Retry);
+        let Ok(waiting) = peer.request(Kind::Forward, group, body) else {
+            return Err(Miss::Retry(None));
         };
         let answer = match tokio::time::timeout_at(deadline + FORWARD_GRACE, waiting).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(NoAnswer::Refused(_))) => return Err(Miss::Retry),
+            Ok(Err(NoAnswer::Refused(_))) => return Err(Miss::Retry(None)),
             Ok(Err(NoAnswer::Lost { .. })) => {
                 return Err(lost(operation, Doubt::ConnectionLost { node }));
             }
             Err(_elapsed) => {
-                let (shard, waited_ms) = (shard.group().shard, millis(started));
+                let (shard, waited_ms) = (group.shard, millis(started));
                 return Err(lost(operation, Doubt::Deadline { shard, waited_ms }));
             }
         };
         match forward::decode_verdict(answer) {
             Ok(Verdict::Answered(answer)) => read::arrived(answer, operation, started.elapsed()),
-            Ok(Verdict::NotHere) => Err(Miss::Retry),
+            Ok(Verdict::NotHere { leader }) => Err(Miss::Retry(leader)),
             Ok(Verdict::Failed(error)) => Err(Miss::Failed(error)),
             Err(error) => {
                 tracing::error!(%node, %error, "a verdict cannot be read");
@@ -242,83 +234,53 @@ impl Inner {
         }
     }
 
-    /// Decides whether a command may be proposed at all.
-    fn admit(&self, shard: &Shard, command: &Command) -> Result<crate::wal::Room, Refusal> {
-        let node = self.me();
-        if let (Some(bound_bytes), Command::Put { key, value, .. }) =
-            (self.config.settings.memory_bytes_max, command)
-        {
-            let content = shard.content();
-            let (now, then) = (content.state.bytes(), content.state.bytes_with(key, value));
-            if bound_bytes < then && now < then {
-                return Err(Refusal::MemoryFull { shard: shard.group().shard, bound_bytes });
-            }
-        }
-        let bytes = codec::command_bytes(command) as u64;
-        self.directory.wal().admit(bytes).map_err(|full| match full {
-            Full::Log => Refusal::LogFull { node },
-            Full::Disk => Refusal::DiskFull { node },
-        })
-    }
-
-    fn facts(&self, shard: &Shard) -> Facts {
-        let leadership = shard.leadership();
-        let content = shard.content();
-        Facts {
-            shard: shard.group().shard,
-            node: self.me(),
-            leader: leadership.leader.map(ReplicaId::node),
-            term: leadership.term,
-            applied: content.state.applied(),
-            log_time: content.state.now(),
-            map_epoch: content.state.epoch(),
+    /// Refuses what no other attempt can better: without a replica here and without a map.
+    fn refuse_at_once(&self, way: &Way) -> Result<(), Refusal> {
+        match way.shard {
+            Some(_) if !self.is_stopping() => Ok(()),
+            None if self.shard(ShardId::META).is_some() => Ok(()),
+            Some(_) | None => Err(self.no_replica()),
         }
     }
 
-    /// Says why there is no replica here. A node that stops has put its replicas away.
+    /// Says why this node does not even know the map. A node that stops has put its replicas away.
     pub(super) fn no_replica(&self) -> Refusal {
+        let shard = ShardId::META;
         if self.is_stopping() {
             return Refusal::Stopping { node: self.me() };
         }
-        match self.directory.member() {
-            None => Refusal::NoCluster,
-            Some(_) if !self.has_raft_state() => Refusal::Founding { shard: SHARD },
-            Some(member) => Refusal::Halted {
-                shard: SHARD,
-                node: member.node,
-                why: "its snapshots cannot be read; one is being fetched from a peer".into(),
-            },
+        let Some(member) = self.directory.member() else { return Refusal::NoCluster };
+        match self.absent().get(&shard).cloned() {
+            Some(why) => Refusal::Halted { shard, node: member.node, why },
+            None => Refusal::Founding { shard },
         }
     }
 
-    fn halted(&self, shard: &Shard) -> Refusal {
-        let why = shard.halted().unwrap_or_else(|| "it was stopped".into());
-        Refusal::Halted { shard: shard.group().shard, node: self.me(), why }
-    }
-
-    fn gave_up(&self, shard: &Shard, started: Instant) -> Refusal {
+    /// Says why a request was given up at its deadline.
+    fn gave_up(&self, way: &Way, started: Instant) -> Refusal {
         if self.is_stopping() {
             return Refusal::Stopping { node: self.me() };
         }
-        if shard.halted().is_some() {
-            return self.halted(shard);
+        if let Some(here) = way.here.as_ref().filter(|here| here.halted().is_some()) {
+            return self.halted(here);
         }
-        Refusal::NoLeader { shard: shard.group().shard, waited_ms: millis(started) }
+        let shard = way.shard.unwrap_or(ShardId::META);
+        let record = way.table.record(shard);
+        if record.is_none_or(|record| record.phase == Phase::Creating) {
+            return Refusal::Founding { shard };
+        }
+        Refusal::NoLeader { shard, waited_ms: millis(started) }
     }
 }
 
 /// Says what a missing answer means: nothing for a read, doubt for a write.
 fn lost(operation: &Operation, doubt: Doubt) -> Miss {
     match operation {
-        Operation::Read { .. } => Miss::Retry,
-        Operation::Write(_) => doubt.into(),
+        Operation::Read { .. } | Operation::MapVersion => Miss::Retry(None),
+        Operation::Write(_) | Operation::Change { .. } => doubt.into(),
     }
 }
 
-fn overloaded(bound: Bound) -> Miss {
-    Refusal::Overloaded { bound }.into()
-}
-
-fn millis(since: Instant) -> u64 {
+pub(super) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,26 +1,19 @@
 //! From start to stop: what a node opens, in which order, and how it goes.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, confirm, directory, dispatch};
+use super::{Inner, Node, NodeConfig, Seams, StartError, confirm, directory, dispatch};
+use crate::limits;
 use crate::runtime::{self, Task, watch};
+use crate::shard::Shard;
 use crate::shard::log_time::Samples;
-use crate::shard::network::Network;
-use crate::shard::snapshots::{Found, ShardSnapshots};
-use crate::shard::time::ShardTime;
-use crate::shard::{Parts, Shard, Timers, fetch};
 use crate::transport::Transport;
-use crate::transport::bootstrap::Claim;
 use crate::wal::Writer;
-use crate::words::{GroupId, ReplicaId};
 
-/// Time until peers are asked again for a snapshot.
-const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a node looks whether a full disk keeps a leader here from its work.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -36,11 +29,21 @@ impl Node {
     ///
     /// Call it inside [`crate::runtime::with_seed`].
     pub async fn start(config: NodeConfig, seams: Seams) -> Result<Self, StartError> {
+        for address in [&config.peer_advertise.0, &config.http_advertise] {
+            if limits::TEXT_BYTES_MAX < address.len() {
+                let (bytes, most) = (address.len(), limits::TEXT_BYTES_MAX);
+                return Err(StartError(format!(
+                    "an advertised address has {bytes} bytes; it may have {most}"
+                )));
+            }
+        }
         let (directory, writer) = directory::open(&config, &seams)?;
         let inner = Arc::new(Inner {
             directory: Arc::new(directory),
             transport: OnceLock::new(),
             shards: RwLock::default(),
+            absent: Mutex::default(),
+            table: watch::Sender::default(),
             joined: tokio::sync::Mutex::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
@@ -93,13 +96,14 @@ impl Node {
     /// Stops at once, handing over nothing. What the disk holds stays as it is.
     pub async fn halt(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
-        for shard in self.inner.shards() {
-            shard.stop().await;
-        }
-        self.inner.transport().shutdown().await;
         for task in self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        // The meta shard comes first, and with it goes the task that opens the others.
+        while let Some(shard) = self.inner.take_first() {
+            shard.stop().await;
+        }
+        self.inner.transport().shutdown().await;
         if let Err(error) = self.inner.directory.save_memory() {
             tracing::warn!(%error, "what is remembered of the peers could not be saved");
         }
@@ -113,11 +117,16 @@ impl Node {
             Some(WriterTask::Task(task)) => drop(task.await),
             None => {}
         }
-        self.inner.shards.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 impl Inner {
+    /// Takes a replica off the list.
+    fn take_first(&self) -> Option<Shard> {
+        let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
+        shards.pop_first().map(|(_, shard)| shard)
+    }
+
     fn run_writer(self: &Arc<Self>, writer: Writer) {
         let disk = Arc::clone(&self.seams.disk);
         let task = if disk.simulated_sync().is_none() {
@@ -169,114 +178,5 @@ impl Inner {
                 }
             }
         }
-    }
-
-    /// Takes the place that the node was claimed for: knows its peers, opens its replicas.
-    pub(super) async fn join(self: &Arc<Self>) -> Result<(), String> {
-        let mut joined = self.joined.lock().await;
-        let Some(claim) = self.directory.claimed().filter(|_| !*joined) else { return Ok(()) };
-        let peers: BTreeMap<_, _> =
-            claim.nodes.iter().filter(|(node, _)| *node != claim.node).cloned().collect();
-        self.transport().set_peers(&peers);
-        let opened = self.open_shard(&claim).await?;
-        *joined = true;
-        if opened {
-            return Ok(());
-        }
-        let inner = Arc::clone(self);
-        self.own(runtime::spawn(async move {
-            if let Err(why) = inner.repair(claim).await {
-                inner.fail(why);
-            }
-        }));
-        Ok(())
-    }
-
-    /// Fetches a snapshot from whichever peer has one, then opens the replica.
-    async fn repair(&self, claim: Claim) -> Result<(), String> {
-        let group = GroupId::first(SHARD);
-        let log = self.directory.wal().group(group);
-        let snapshots = ShardSnapshots::new(group, Arc::clone(&self.seams.snapshots), log.clone());
-        loop {
-            for peer in self.transport().peers() {
-                match fetch::fetch(&snapshots, &peer, group, log.state().purged).await {
-                    Ok(position) => {
-                        tracing::warn!(%group, %position, from = %peer.node(), "snapshot fetched");
-                        if self.open_shard(&claim).await? {
-                            return Ok(());
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%group, from = %peer.node(), %error, "no snapshot yet");
-                    }
-                }
-            }
-            tokio::time::sleep(REPAIR_INTERVAL).await;
-        }
-    }
-
-    /// Closes the replica of a cluster that was never founded.
-    ///
-    /// The caller holds `joined`. Where it gives up waiting the replica stays listed, so that none
-    /// is opened beside it.
-    pub(super) async fn leave(&self, joined: &mut bool) {
-        if let Some(shard) = self.shard(SHARD) {
-            shard.stop().await;
-        }
-        self.shards.write().unwrap_or_else(PoisonError::into_inner).remove(&SHARD);
-        self.transport().set_peers(&BTreeMap::new());
-        *joined = false;
-    }
-
-    /// Returns whether the replica here has voted or holds any log.
-    pub(super) fn has_raft_state(&self) -> bool {
-        let state = self.directory.wal().group(GroupId::first(SHARD)).state();
-        state.vote.is_some() || state.last.is_some()
-    }
-
-    /// Opens the replica. Returns whether it could: if not, its snapshots are gone.
-    async fn open_shard(&self, claim: &Claim) -> Result<bool, String> {
-        let (group, me) = (GroupId::first(SHARD), ReplicaId::new(claim.node, 1));
-        let wal = self.directory.wal();
-        let log = wal.group(group);
-        let store = Arc::clone(&self.seams.snapshots);
-        let snapshots = ShardSnapshots::new(group, store, log.clone());
-        let content = match snapshots.open().await.map_err(|error| error.to_string())? {
-            Found::Content(content) => *content,
-            Found::Missing => {
-                tracing::error!(%group, "no snapshot can be read and the log before is gone");
-                return Ok(false);
-            }
-        };
-        let clock = Arc::clone(&self.seams.clock);
-        let time = ShardTime::new(claim.node, clock, Arc::clone(&self.samples));
-        time.observe_applied(content.state.now());
-        let settings = &self.config.settings;
-        let timers = Timers {
-            heartbeat: settings.heartbeat,
-            election_min: settings.election_min,
-            election_max: settings.election_max,
-        };
-        let directory = Arc::clone(&self.directory);
-        let condemn = Arc::new(move |node| directory.condemn(node));
-        let network = Network::new(self.transport().clone(), group, me, condemn);
-        let (time, pressure) = (Arc::new(time), wal.pressure());
-        let parts = Parts {
-            group,
-            me,
-            timers,
-            log,
-            snapshots,
-            content,
-            network,
-            time,
-            promised: self.directory.lease(),
-            reads_wait: Arc::clone(&self.reads_wait),
-            pressure,
-        };
-        let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
-        self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
-        tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");
-        Ok(true)
     }
 }

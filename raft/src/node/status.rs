@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use super::api::{NodeStatus, ShardStatus, Status};
-use super::{Inner, Node, SHARD};
+use super::{Inner, Node};
+use crate::command::meta::{Addresses, Phase, ShardRecord};
 use crate::limits;
+use crate::net::Address;
 use crate::shard::Shard;
-use crate::words::{Epoch, ReplicaId};
+use crate::shard::leadership::Role;
+use crate::transport::peer::Peer;
+use crate::words::{NodeId, ReplicaId, ShardId, Term};
 
 impl Node {
     /// Returns what this node knows, without asking anyone.
@@ -16,7 +20,7 @@ impl Node {
             member: inner.directory.member().map(|member| (member.cluster, member.node)),
             stopping: inner.is_stopping(),
             nodes: inner.node_statuses(),
-            shards: inner.shards().iter().map(shard_status).collect(),
+            shards: inner.shard_statuses(),
         }
     }
 
@@ -26,24 +30,42 @@ impl Node {
         if inner.is_stopping() {
             return Some("the node is stopping".into());
         }
-        let Some(shard) = inner.shard(SHARD) else {
+        let table = inner.table();
+        if inner.shard(ShardId::META).is_none() {
             return Some(inner.no_replica().to_string());
-        };
-        let id = shard.group().shard;
-        if let Some(why) = shard.halted() {
-            return Some(format!("shard {id} has halted: {why}"));
         }
-        if let Some(why) = inner.unled(&shard) {
-            return Some(format!("shard {id} {why}"));
+        if !table.is_known() {
+            return Some("the cluster is still being founded".into());
         }
-        if shard.content().state.epoch() == Epoch(0) {
-            return Some(format!("shard {id} is still being founded"));
-        }
-        None
+        let me = inner.me();
+        let mut records = table.meta().shards().values();
+        records.find_map(|record| {
+            let here = record.replicas.iter().any(|replica| replica.node() == me);
+            let needed = here && record.phase == Phase::Active;
+            if needed { inner.unserved(record) } else { None }
+        })
     }
 }
 
 impl Inner {
+    /// Returns why an active shard that has a replica here is not served, as far as can be told
+    /// here.
+    fn unserved(&self, record: &ShardRecord) -> Option<String> {
+        let id = record.group.shard;
+        let Some(shard) = self.shard_of(record.group) else {
+            let why = self.absent().get(&id).cloned();
+            return Some(format!("shard {id} {}", why.as_deref().unwrap_or("is being opened")));
+        };
+        if let Some(why) = shard.halted() {
+            return Some(format!("shard {id} has halted: {why}"));
+        }
+        if let Some(why) = self.unled(&shard) {
+            return Some(format!("shard {id} {why}"));
+        }
+        let owns = id == ShardId::META || record.epoch <= shard.content().state.epoch();
+        (!owns).then(|| format!("shard {id} has not caught up with its founding"))
+    }
+
     /// Returns why nobody leads the shard, as far as can be told here. Raft does not tell: a leader
     /// that has lost its majority remains one, and a follower believes in it until it hears of
     /// another.
@@ -65,27 +87,64 @@ impl Inner {
 
     fn node_statuses(&self) -> Vec<NodeStatus> {
         let Some(claim) = self.directory.claimed() else { return Vec::new() };
-        let status = |(node, listed): &(_, crate::net::Address)| {
-            if *node == claim.node {
-                return NodeStatus {
-                    node: *node,
-                    peer: self.config.peer_advertise.clone(),
-                    http: Some(self.config.http_advertise.clone()),
-                    heard_ms_ago: Some(0),
-                    unreachable: None,
-                };
-            }
-            let peer = self.transport().peer(*node);
-            let announced = peer.as_ref().and_then(crate::transport::peer::Peer::announced);
-            NodeStatus {
-                node: *node,
-                peer: announced.as_ref().map_or_else(|| listed.clone(), |it| it.peer.clone()),
-                http: announced.map(|it| it.http),
-                heard_ms_ago: peer.as_ref().and_then(|peer| peer.heard_ms_ago()),
-                unreachable: peer.and_then(|peer| peer.unreachable()),
-            }
-        };
-        claim.nodes.iter().map(status).collect()
+        let table = self.table();
+        let recorded = table.meta().nodes().iter();
+        let mut listed: Vec<(NodeId, Addresses)> =
+            recorded.map(|(node, record)| (*node, record.addresses.clone())).collect();
+        if !table.is_known() {
+            let addresses = |it: &Address| Addresses { peer: it.0.clone(), http: String::new() };
+            listed = claim.nodes.iter().map(|(node, it)| (*node, addresses(it))).collect();
+        }
+        listed.into_iter().map(|(node, it)| self.node_status(claim.node, node, it)).collect()
+    }
+
+    /// Says of a node what it last said of itself, or else what is `listed`.
+    fn node_status(&self, me: NodeId, node: NodeId, listed: Addresses) -> NodeStatus {
+        let peer = self.transport().peer(node);
+        let told = peer.as_ref().and_then(Peer::announced);
+        let told = told.map(|told| Addresses { peer: told.peer.0, http: told.http });
+        let newest = if node == me { self.own_addresses() } else { told.unwrap_or(listed) };
+        NodeStatus {
+            node,
+            peer: Address(newest.peer),
+            http: Some(newest.http).filter(|http| !http.is_empty()),
+            heard_ms_ago: match &peer {
+                _ if node == me => Some(0),
+                Some(peer) => peer.heard_ms_ago(),
+                None => None,
+            },
+            unreachable: peer.and_then(|peer| peer.unreachable()),
+        }
+    }
+
+    /// Says what is known of the replicas here, those that cannot be opened included.
+    fn shard_statuses(&self) -> Vec<ShardStatus> {
+        let mut statuses: Vec<_> = self.shards().iter().map(shard_status).collect();
+        let table = self.table();
+        let absent: Vec<ShardId> = self.absent().keys().copied().collect();
+        statuses.extend(absent.iter().map(|shard| {
+            let record = table.record(*shard);
+            let replicas = record.map(|record| &record.replicas[..]).unwrap_or_default();
+            let voters = replicas.iter().map(|replica| replica.node()).collect();
+            absent_status(*shard, voters)
+        }));
+        statuses.sort_by_key(|status| status.shard);
+        statuses
+    }
+}
+
+fn absent_status(shard: ShardId, voters: Vec<NodeId>) -> ShardStatus {
+    ShardStatus {
+        shard,
+        role: Role::Halted,
+        leader: None,
+        term: Term::default(),
+        voters,
+        last: None,
+        applied: None,
+        keys: 0,
+        bytes: 0,
+        confirmed_ms_ago: None,
     }
 }
 

@@ -91,14 +91,15 @@ impl Message for Chunk {
     }
 }
 
-/// Takes the snapshot that `peer` has of `group`, if it reaches `at_least`, and publishes it here.
+/// Takes the snapshot that the replica `to`, on `peer`, has of the same group, if it reaches
+/// `at_least`, and publishes it here.
 pub async fn fetch(
     snapshots: &ShardSnapshots,
     peer: &Peer,
-    group: GroupId,
+    to: ReplicaId,
     at_least: Option<LogPosition>,
 ) -> Result<LogPosition, FetchError> {
-    let to = ReplicaId::new(peer.node(), 1);
+    let group = snapshots.group();
     let ask = encode_request(to, &AskManifest { at_least });
     let manifest: Manifest = request(peer, Kind::SnapshotManifest, group, ask).await?;
     let position = manifest.position;

@@ -92,14 +92,7 @@ impl Shard {
 
     /// Looks a key up, linearizably.
     pub async fn read(&self, key: &Key, deadline: Instant) -> Result<Lookup, ReadFailure> {
-        let confirmed = tokio::time::timeout_at(deadline, self.inner.reads.confirm()).await;
-        match confirmed {
-            Ok(Ok(())) => {}
-            Ok(Err(Unconfirmed::NotLeader)) => return Err(ReadFailure::NotLeader),
-            Ok(Err(Unconfirmed::Overloaded)) => return Err(ReadFailure::Overloaded),
-            Ok(Err(Unconfirmed::Halted)) => return Err(ReadFailure::Halted),
-            Err(_elapsed) => return Err(ReadFailure::Deadline),
-        }
+        self.confirm(deadline).await?;
         loop {
             match self.look_up_in_time(key)? {
                 Ok(lookup) => return Ok(lookup),
@@ -124,6 +117,17 @@ impl Shard {
         }
     }
 
+    /// Waits until the state here reflects every write that was acknowledged before the call.
+    pub async fn confirm(&self, deadline: Instant) -> Result<(), ReadFailure> {
+        match tokio::time::timeout_at(deadline, self.inner.reads.confirm()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Unconfirmed::NotLeader)) => Err(ReadFailure::NotLeader),
+            Ok(Err(Unconfirmed::Overloaded)) => Err(ReadFailure::Overloaded),
+            Ok(Err(Unconfirmed::Halted)) => Err(ReadFailure::Halted),
+            Err(_elapsed) => Err(ReadFailure::Deadline),
+        }
+    }
+
     /// Looks a key up in the state as it is. What is shown of a time to live is at least 1 ms.
     pub(super) fn look_up(&self, key: &Key) -> Result<Lookup, ReadFailure> {
         let content = self.content();
@@ -131,7 +135,7 @@ impl Shard {
         let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
         let left = |due: LogTime| TtlMs(due.0.saturating_sub(state.now().0).max(1));
         let found =
-            stored.map(|stored| (stored.value.clone(), stored.revision, stored.deadline.map(left)));
+            stored.map(|stored| (stored.value(), stored.revision(), stored.deadline().map(left)));
         Ok(Lookup { found, applied: state.applied(), log_time: state.now(), epoch: state.epoch() })
     }
 

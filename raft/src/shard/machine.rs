@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures_util::{Stream, StreamExt};
@@ -46,6 +47,8 @@ pub struct Replica {
     /// Whose copy this is.
     pub group: GroupId,
     content: RwLock<Content>,
+    /// The state's bytes as of the last batch, for those who add up many replicas.
+    bytes: AtomicU64,
     applied: watch::Sender<Progress>,
     halted: OnceLock<String>,
 }
@@ -65,13 +68,19 @@ impl Replica {
     /// Returns a replica of `group` that holds `content`.
     pub fn new(group: GroupId, content: Content) -> Self {
         let applied = watch::Sender::new(Progress::of(&content));
-        Self { group, content: RwLock::new(content), applied, halted: OnceLock::new() }
+        let bytes = AtomicU64::new(content.state.bytes());
+        Self { group, content: RwLock::new(content), bytes, applied, halted: OnceLock::new() }
     }
 
     /// Locks the content for a lookup.
     pub fn read(&self) -> RwLockReadGuard<'_, Content> {
         // A panic in apply ends the replica, but what it applied so far stays readable.
         self.content.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the state's bytes were after the last batch, without a lock.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Returns a channel that follows what has been applied.
@@ -97,6 +106,7 @@ impl Replica {
     /// Puts `content` in the place of all that was there, which is returned.
     fn replace(&self, content: Content) -> Content {
         let progress = Progress::of(&content);
+        self.bytes.store(content.state.bytes(), Ordering::Relaxed);
         let before = std::mem::replace(&mut *self.write(), content);
         self.applied.send_replace(progress);
         before
@@ -160,6 +170,7 @@ impl Machine {
             }
         }
         let progress = Progress::of(&content);
+        self.replica.bytes.store(content.state.bytes(), Ordering::Relaxed);
         drop(content);
         self.time.observe_applied(progress.now);
         self.replica.applied.send_replace(progress);

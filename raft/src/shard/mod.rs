@@ -261,6 +261,11 @@ impl Shard {
         self.inner.replica.read()
     }
 
+    /// Returns the bytes that the state here counts, as of the last batch applied.
+    pub fn state_bytes(&self) -> u64 {
+        self.inner.replica.bytes()
+    }
+
     /// Returns a channel that follows what has been applied.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.inner.replica.progress()
@@ -288,6 +293,12 @@ impl Shard {
         }
     }
 
+    /// Whether the replica has neither voted nor any log: nobody has founded its group through it.
+    pub fn is_blank(&self) -> bool {
+        let state = self.inner.log.state();
+        state.vote.is_none() && state.last.is_none()
+    }
+
     /// Returns why the replica stopped, if it did.
     pub fn halted(&self) -> Option<String> {
         if let Some(why) = self.inner.replica.halted() {
@@ -311,7 +322,7 @@ impl Shard {
     }
 
     /// Ends `task` when the shard stops.
-    fn own(&self, task: Task<()>) {
+    pub fn own(&self, task: Task<()>) {
         self.tasks().push(task);
     }
 

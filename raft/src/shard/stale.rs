@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Shard;
@@ -34,6 +34,7 @@ use super::network::check_target;
 use super::rpc::messages::{Message, decode_request, encode_answer};
 use super::rpc::{get_position, put_position};
 use crate::clock::Clock;
+use crate::runtime::watch;
 use crate::transport::frame::{Reason, Refused};
 use crate::transport::wire::Malformed;
 use crate::words::{Key, LogPosition};
@@ -99,7 +100,7 @@ impl Freshness {
         let mut known = self.known.subscribe();
         let begun = known.borrow().begun;
         // The sender lives as long as this does.
-        drop(known.wait_for(|known| begun < known.ended).await);
+        known.wait_for(|known| begun < known.ended).await.ok();
     }
 }
 

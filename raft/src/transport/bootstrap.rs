@@ -7,10 +7,10 @@ use crate::limits;
 use crate::net::Address;
 use crate::words::{ClusterId, NodeId};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-/// "Be this node of this cluster": `1 | cluster u128 | node u32 | count u16 | (node u32, address
-/// text) ...`.
+/// "Be this node of this cluster": `2 | cluster u128 | node u32 | count u16 | (node u32, address
+/// text) ... | shards u32 | replicas u32`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The cluster.
@@ -19,16 +19,20 @@ pub struct Claim {
     pub node: NodeId,
     /// All nodes of the cluster, by id.
     pub nodes: Vec<(NodeId, Address)>,
+    /// How many shards besides the meta shard it is to have.
+    pub shards: u32,
+    /// How many replicas each of them.
+    pub replicas: u32,
 }
 
-/// "Forget the claim of this cluster": `1 | cluster u128`.
+/// "Forget the claim of this cluster": `2 | cluster u128`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
     /// The cluster.
     pub cluster: ClusterId,
 }
 
-/// The answer to a claim or a release: `1 | 0`, or `1 | 1 | why text`.
+/// The answer to a claim or a release: `2 | 0`, or `2 | 1 | why text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is done and durable, now or by an earlier request alike.
@@ -63,6 +67,8 @@ impl Claim {
             buffer.put_u32(node.0);
             put_text(buffer, &address.0);
         }
+        buffer.put_u32(self.shards);
+        buffer.put_u32(self.replicas);
     }
 
     /// Reads what [`Claim::put`] wrote.
@@ -76,7 +82,8 @@ impl Claim {
         for _ in 0..count {
             nodes.push((NodeId(bytes.try_get_u32()?), Address(take_text(bytes)?)));
         }
-        Ok(Self { cluster, node, nodes })
+        let (shards, replicas) = (bytes.try_get_u32()?, bytes.try_get_u32()?);
+        Ok(Self { cluster, node, nodes, shards, replicas })
     }
 }
 

@@ -299,6 +299,16 @@ impl Transport {
         }
     }
 
+    /// Returns what whoever listens at `address` says of itself.
+    pub async fn meet(&self, address: &Address) -> Result<Presented, AskError> {
+        let presented = (self.inner.callbacks.present)();
+        let hello = Hello { purpose: Purpose::Bootstrap, to: None, presented };
+        match dialled::shake(&self.inner, address, hello, |_| Ok(())).await {
+            Ok((_connection, theirs)) => Ok(theirs),
+            Err(end) => Err(AskError::NotSent { address: address.clone(), why: end.to_string() }),
+        }
+    }
+
     /// Resolves when a peer has said that this node must stop: its directory is not what it was.
     pub async fn must_stop(&self) -> Refusal {
         let mut stop = self.inner.stop.subscribe();

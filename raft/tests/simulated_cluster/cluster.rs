@@ -134,7 +134,8 @@ impl Cluster {
     /// Asks a machine to found the cluster, or to go on with that.
     pub(crate) async fn init(&self, machine: &Machine, patience: Duration) -> Result<(), String> {
         let process = machine.process().ok_or("nothing runs there")?;
-        let request = InitRequest { nodes: (0..self.machines.len()).map(address).collect() };
+        let nodes = (0..self.machines.len()).map(address).collect();
+        let request = InitRequest { nodes, shards: 1, replicas: 3 };
         let asking = async { process.node.init(request, Instant::now() + patience).await };
         let answer = timeout(patience, process.freezer.clone().run(asking)).await;
         let answer = answer.map_err(|_late| "no answer")?.map_err(|error| error.to_string())?;

@@ -249,7 +249,6 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
     let node = match error {
         RequestError::NotApplied(refusal) => match refusal {
             Refusal::NoLeader { shard, .. }
-            | Refusal::MemoryFull { shard, .. }
             | Refusal::TooStale { shard, .. }
             | Refusal::Halted { shard, .. } => by_shard(shard),
             Refusal::NoCluster
@@ -257,6 +256,7 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
             | Refusal::Overloaded { .. }
             | Refusal::LogFull { .. }
             | Refusal::DiskFull { .. }
+            | Refusal::MemoryFull { .. }
             | Refusal::Stopping { .. } => None,
         },
         RequestError::Unknown(doubt) => match doubt {

@@ -27,7 +27,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::Overloaded { bound: Bound::Proposals }, 503, "overloaded"),
         (Refusal::LogFull { node: NODE }, 503, "log-full"),
         (Refusal::DiskFull { node: NODE }, 507, "disk-full"),
-        (Refusal::MemoryFull { shard: SHARD, bound_bytes: 1 }, 507, "memory-full"),
+        (Refusal::MemoryFull { node: NODE, bound_bytes: 1 }, 507, "memory-full"),
         (Refusal::Stopping { node: NODE }, 503, "stopping"),
         (Refusal::Halted { shard: SHARD, node: NODE, why }, 503, "halted"),
     ];

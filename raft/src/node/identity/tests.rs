@@ -45,7 +45,7 @@ fn again(disk: &Arc<SimDisk>) -> Identity {
 
 fn claim(cluster: u128, node: u32) -> Claim {
     let nodes = vec![(NodeId(1), Address("a:1".into())), (NodeId(2), Address("b:1".into()))];
-    Claim { cluster: ClusterId(cluster), node: NodeId(node), nodes }
+    Claim { cluster: ClusterId(cluster), node: NodeId(node), nodes, shards: 6, replicas: 3 }
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_file_has_these_bytes() {
     let expected = [
         "737464662d69646e",                 // magic
         "0002",                             // version
-        "00000056",                         // length
+        "0000005e",                         // length
         "00000000000000000000000000000001", // directory
         "00000000000000000000000000000001", // hash before the first start kept
         "0000000000000001",                 // its boot
@@ -170,7 +170,9 @@ fn the_file_has_these_bytes() {
         "00000002",                         // node
         "0001",                             // nodes
         "000000020003623a31",
-        "b5734e08", // crc
+        "00000006", // shards
+        "00000003", // replicas of each
+        "bb5c14fc", // crc
     ];
     assert_eq!(hex, expected.concat());
     assert_eq!(again(&disk).known, known);

@@ -121,7 +121,8 @@ fn with_cluster<F: Future<Output = ()>>(
         for machine in &mut machines {
             machine.start().await;
         }
-        let founded = machines[0].node().init(request(&[0, 1, 2]), Instant::now() + PATIENCE);
+        let one = InitRequest { shards: 1, ..request(&[0, 1, 2]) };
+        let founded = machines[0].node().init(one, Instant::now() + PATIENCE);
         founded.await.expect("all are free");
         machines[0].put("old", PATIENCE).await.expect("it serves");
         // Whoever leads stands first from now on.

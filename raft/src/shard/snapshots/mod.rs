@@ -89,6 +89,11 @@ impl ShardSnapshots {
         }
     }
 
+    /// Returns the group that they are of.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
     /// and has the log start from it.
     pub async fn open(&self) -> Result<Found, OpenError> {

@@ -155,23 +155,25 @@ fn an_exchange_has_these_bytes() {
 #[test]
 fn claims_have_these_bytes() {
     let nodes = vec![(NodeId(1), Address("a:1".into())), (NodeId(2), Address("b:2".into()))];
-    let claim = Claim { cluster: ClusterId(7), node: NodeId(2), nodes };
+    let claim = Claim { cluster: ClusterId(7), node: NodeId(2), nodes, shards: 6, replicas: 3 };
     let expected = [
-        "01",
+        "02",
         "00000000000000000000000000000007",
         "00000002",
         "0002",
         "000000010003613a31",
         "000000020003623a32",
+        "00000006",
+        "00000003",
     ];
     assert_eq!(hex(&claim.encode()), expected.concat());
     assert_eq!(Claim::decode(claim.encode()).unwrap(), claim);
     let release = Release { cluster: ClusterId(7) };
-    assert_eq!(hex(&release.encode()), "0100000000000000000000000000000007");
+    assert_eq!(hex(&release.encode()), "0200000000000000000000000000000007");
     assert_eq!(Release::decode(release.encode()).unwrap(), release);
-    assert_eq!(hex(&Verdict::Done.encode()), "0100");
+    assert_eq!(hex(&Verdict::Done.encode()), "0200");
     let refused = Verdict::Refused("no".into());
-    assert_eq!(hex(&refused.encode()), "010100026e6f");
+    assert_eq!(hex(&refused.encode()), "020100026e6f");
     assert_eq!(Verdict::decode(refused.encode()).unwrap(), refused);
     assert_eq!(Verdict::decode(Verdict::Done.encode()).unwrap(), Verdict::Done);
 }

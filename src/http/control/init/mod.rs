@@ -59,7 +59,8 @@ pub(super) fn parse(body: &[u8]) -> Result<InitRequest, Box<Problem>> {
     if let Some(twice) = wire.nodes.iter().find(|node| !seen.insert(node.as_str())) {
         return Err(refuse(format!("{twice} is there twice")));
     }
-    Ok(InitRequest { nodes: wire.nodes.into_iter().map(Address).collect() })
+    let Wire { nodes, shards, replicas } = wire;
+    Ok(InitRequest { nodes: nodes.into_iter().map(Address).collect(), shards, replicas })
 }
 
 /// Returns whether `text` is a host and a port that can be dialled.

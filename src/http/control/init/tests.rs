@@ -41,8 +41,24 @@ fn lists_that_cannot_be_a_cluster_are_refused() {
 
 #[test]
 fn other_bodies_are_refused() {
-    for bad in ["", "[]", "{}", r#"{"nodes": "a:1"}"#, r#"{"nodes": ["a:1"], "shards": 6}"#, "{"] {
+    for bad in ["", "[]", "{}", r#"{"nodes": "a:1"}"#, r#"{"nodes": ["a:1"], "slots": 6}"#, "{"] {
         assert_eq!(code(bad), Err((400, "bad-json".to_owned())), "{bad}");
+    }
+}
+
+#[test]
+fn shards_and_replicas_have_defaults() {
+    let numbers = |body: &str| {
+        let request = parse(body.as_bytes()).expect("it is well-formed");
+        (request.shards, request.replicas)
+    };
+    let nodes = r#""nodes": ["a:1", "b:1", "c:1"]"#;
+    let defaults = (limits::SHARDS_DEFAULT, limits::REPLICAS_DEFAULT);
+    assert_eq!(numbers(&format!("{{{nodes}}}")), defaults);
+    assert_eq!(numbers(&format!(r#"{{{nodes}, "shards": 12, "replicas": 5}}"#)), (12, 5));
+    let refused = Err((400, "bad-json".to_owned()));
+    for bad in ["-1", "1.5", "\"6\"", "4294967296"] {
+        assert_eq!(code(&format!(r#"{{{nodes}, "shards": {bad}}}"#)), refused, "{bad}");
     }
 }
 

@@ -13,8 +13,10 @@ use super::*;
 use crate::clock::SimClock;
 use crate::command::Condition;
 use crate::disk::SimDisk;
+use crate::limits;
 use crate::net::sim::Fabric;
 use crate::runtime;
+use crate::shard::leadership::Role;
 use crate::snapshot::{
     PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
@@ -34,9 +36,13 @@ struct Host {
     node: Node,
 }
 
-/// Snapshots that others can overtake, as they can on a real disk.
+/// Snapshots that others can overtake, as they can on a real disk, and one shard's of which may
+/// be out of reach.
 #[derive(Debug)]
-struct Aside(PlainSnapshots);
+struct Aside {
+    plain: PlainSnapshots,
+    unreadable: Option<ShardId>,
+}
 
 impl Snapshots for Aside {
     fn thread(&self) -> Thread {
@@ -44,15 +50,18 @@ impl Snapshots for Aside {
     }
 
     fn clean(&self) -> io::Result<()> {
-        self.0.clean()
+        self.plain.clean()
     }
 
     fn list(&self, group: GroupId) -> io::Result<Vec<LogPosition>> {
-        self.0.list(group)
+        if self.unreadable == Some(group.shard) {
+            return Err(io::Error::other("the disk does not answer"));
+        }
+        self.plain.list(group)
     }
 
     fn write(&self, group: GroupId, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
-        self.0.write(group, position)
+        self.plain.write(group, position)
     }
 
     fn read(
@@ -60,11 +69,11 @@ impl Snapshots for Aside {
         group: GroupId,
         position: LogPosition,
     ) -> Result<Box<dyn SnapshotReader>, SnapshotError> {
-        self.0.read(group, position)
+        self.plain.read(group, position)
     }
 
     fn remove(&self, group: GroupId, position: LogPosition) -> io::Result<()> {
-        self.0.remove(group, position)
+        self.plain.remove(group, position)
     }
 }
 
@@ -73,29 +82,52 @@ fn address(host: usize) -> Address {
 }
 
 fn request(hosts: &[usize]) -> InitRequest {
-    InitRequest { nodes: hosts.iter().copied().map(address).collect() }
+    InitRequest { nodes: hosts.iter().copied().map(address).collect(), shards: 6, replicas: 3 }
 }
 
 async fn start(fabric: &Fabric, host: usize) -> Host {
-    let sim = SimDisk::new(host as u64);
+    let disk = SimDisk::new(host as u64);
+    disk.create_dir_all(Path::new("/data")).expect("there is room");
+    disk.sync_dir(Path::new("/")).expect("there is room");
+    let started = start_on(fabric, host, disk, &address(host)).await;
+    started.expect("it starts")
+}
+
+async fn start_on(
+    fabric: &Fabric,
+    host: usize,
+    sim: SimDisk,
+    advertise: &Address,
+) -> Result<Host, StartError> {
+    start_without(fabric, host, sim, advertise, None).await
+}
+
+/// Starts a host that cannot read the snapshots of one shard.
+async fn start_without(
+    fabric: &Fabric,
+    host: usize,
+    sim: SimDisk,
+    advertise: &Address,
+    unreadable: Option<ShardId>,
+) -> Result<Host, StartError> {
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
-    disk.create_dir_all(Path::new("/data")).expect("there is room");
-    let snapshots = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
+    let plain = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
+    let plain = plain.expect("there is room");
     let seams = Seams {
         clock: Arc::new(SimClock::new(1_800_000_000_000)),
         disk,
         net: Arc::new(fabric.host(&format!("m{host}"))),
-        snapshots: Arc::new(Aside(snapshots.expect("there is room"))),
+        snapshots: Arc::new(Aside { plain, unreadable }),
     };
     let config = NodeConfig {
         data: PathBuf::from("/data"),
         peer_listen: address(host),
-        peer_advertise: address(host),
+        peer_advertise: advertise.clone(),
         http_advertise: format!("http://m{host}:7301"),
         settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
     };
-    Host { disk: sim, life, node: Node::start(config, seams).await.expect("it starts") }
+    Ok(Host { disk: sim, life, node: Node::start(config, seams).await? })
 }
 
 /// Runs `test` with as many hosts.
@@ -119,10 +151,58 @@ fn with_hosts<F: Future<Output = ()>>(count: usize, test: impl FnOnce(Vec<Host>,
 fn claim(cluster: u128, host: usize, hosts: &[usize]) -> Claim {
     let place = hosts.iter().position(|it| *it == host).expect("it is one of them");
     let nodes: Vec<_> = (1..).map(NodeId).zip(hosts.iter().copied().map(address)).collect();
-    Claim { cluster: ClusterId(cluster), node: nodes[place].0, nodes }
+    Claim { cluster: ClusterId(cluster), node: nodes[place].0, nodes, shards: 6, replicas: 3 }
 }
 
 impl Host {
+    /// Stops at once and starts again on what its disk then holds.
+    async fn restart(self, fabric: &Fabric, host: usize) -> Self {
+        let disk = self.stop().await;
+        start_on(fabric, host, disk, &address(host)).await.expect("it starts again")
+    }
+
+    /// Stops at once. What was not synced is lost.
+    async fn stop(self) -> SimDisk {
+        let Self { life, node, disk } = self;
+        node.halt().await;
+        drop(node);
+        let ended = timeout(PATIENCE, async {
+            while 0 < life.strong_count() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        ended.await.expect("nothing of the node is left");
+        disk.power_cut();
+        disk
+    }
+
+    /// Returns the groups that the log here knows of.
+    fn groups(&self) -> Vec<GroupId> {
+        self.node.inner.directory.wal().groups()
+    }
+
+    /// Waits until the node is ready and has a replica of each of `shards` and of the meta shard.
+    async fn whole(&self, shards: usize) {
+        self.ready().await;
+        let whole = timeout(PATIENCE, async {
+            while self.node.status().shards.len() <= shards {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        whole.await.expect("it opens them");
+        self.ready().await;
+    }
+
+    /// Waits until the node is ready.
+    async fn ready(&self) {
+        let ready = timeout(PATIENCE, async {
+            while self.node.unready().is_some() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(ready.await.is_ok(), "not ready: {:?}", self.node.unready());
+    }
+
     /// Is claimed by a founder that then goes away.
     async fn take(&self, claim: &Claim) {
         let verdict = self.node.inner.claimed_by_peer(claim.encode()).await;
@@ -169,11 +249,11 @@ fn a_release_of_another_cluster_leaves_the_replica_alone() {
     with_hosts(3, |hosts, _fabric| async move {
         hosts[1].take(&claim(7, 1, &[0, 1, 2])).await;
         let inner = &hosts[1].node.inner;
-        assert!(inner.shard(SHARD).is_some(), "it was claimed");
+        assert!(inner.shard(ShardId::META).is_some(), "it was claimed");
         let cluster = ClusterId(1);
         let body = crate::transport::bootstrap::Release { cluster }.encode();
         inner.released_by_peer(body).await.expect("it is answered");
-        assert!(inner.shard(SHARD).is_some(), "it is still claimed");
+        assert!(inner.shard(ShardId::META).is_some(), "it is still claimed");
     });
 }
 
@@ -252,9 +332,16 @@ fn a_wrong_address_on_the_list_claims_nobody() {
     });
 }
 
-/// Founds a cluster of all hosts, and returns the indexes of its leader and of a follower.
+/// The only data shard of a cluster with one.
+const SHARD: ShardId = ShardId(1);
+
+/// Founds a cluster of all hosts with one data shard, and returns the indexes of its leader and of a
+/// follower.
 async fn founded(hosts: &[Host]) -> (usize, usize) {
-    hosts[0].init(&(0..hosts.len()).collect::<Vec<_>>()).await.expect("all are free");
+    let all: Vec<usize> = (0..hosts.len()).collect();
+    let one = InitRequest { shards: 1, ..request(&all) };
+    let answer = hosts[0].node.init(one, Instant::now() + PATIENCE).await;
+    answer.expect("all are free");
     let leads = |host: &&Host| host.node.inner.shard(SHARD).is_some_and(|shard| shard.leads());
     let leader = hosts.iter().position(|host| leads(&host)).expect("founding elects one");
     (leader, (leader + 1) % hosts.len())
@@ -370,5 +457,188 @@ fn a_node_that_stops_leaves_no_forwarded_write_in_doubt() {
             stopped.0.send_replace(true);
         };
         tokio::join!(futures_util::future::join_all((0..clients).map(client)), stop);
+    });
+}
+
+/// All groups of a cluster with so many shards beside the meta shard.
+fn groups(shards: u32) -> Vec<GroupId> {
+    (0..=shards).map(ShardId).map(GroupId::first).collect()
+}
+
+/// Stores keys through every host until every shard has some, and checks where they went.
+async fn every_shard_serves(hosts: &[Host], shards: u32) {
+    let mut met = std::collections::BTreeSet::new();
+    for number in 0..10 * shards as usize {
+        let host = &hosts[number % hosts.len()];
+        met.insert(host.put(number).await.expect("it serves").facts.shard);
+    }
+    assert!(met.into_iter().eq((1..=shards).map(ShardId)), "every shard has keys");
+}
+
+#[test]
+fn a_cluster_of_many_shards_serves_and_comes_back() {
+    with_hosts(3, |mut hosts, fabric| async move {
+        let answer = hosts[1].init(&[0, 1, 2]).await.expect("all are free");
+        assert!(answer.founded);
+        for host in &hosts {
+            host.whole(6).await;
+            assert_eq!(host.groups(), groups(6));
+            assert_eq!(host.node.status().shards.len(), 7);
+        }
+        every_shard_serves(&hosts, 6).await;
+        // All at once: nobody is left to say what the map was.
+        let mut disks = Vec::new();
+        for host in hosts.drain(..) {
+            disks.push(host.stop().await);
+        }
+        for (host, disk) in disks.into_iter().enumerate() {
+            let started = start_on(&fabric, host, disk, &address(host)).await;
+            hosts.push(started.expect("it starts again"));
+        }
+        for host in &hosts {
+            host.ready().await;
+        }
+        every_shard_serves(&hosts, 6).await;
+        let again = hosts[2].init(&[0, 1, 2]).await.expect("it exists");
+        assert_eq!((again.cluster, again.founded), (answer.cluster, false));
+    });
+}
+
+/// Cuts the founding of a cluster off at one point, kills a host there, and goes on.
+fn cut_off(after: Duration, victim: usize, asked: usize) {
+    with_hosts(3, |mut hosts, fabric| async move {
+        fabric.set_latency(Duration::from_millis(2), Duration::from_millis(9));
+        let first = timeout(after, hosts[0].init(&[0, 1, 2])).await;
+        let host = hosts.remove(victim);
+        hosts.insert(victim, host.restart(&fabric, victim).await);
+        let deadline = Instant::now() + 3 * PATIENCE;
+        // A claim that its founder forgot is released, or taken up, by whoever holds it.
+        let answer = loop {
+            match hosts[asked].init(&[0, 1, 2]).await {
+                Ok(answer) => break answer,
+                Err(error) => assert!(Instant::now() < deadline, "{after:?} {victim}: {error}"),
+            }
+        };
+        if let Ok(Ok(first)) = first {
+            assert_eq!((first.cluster, answer.founded), (answer.cluster, false));
+        }
+        for host in &hosts {
+            host.whole(6).await;
+            let (cluster, _) = host.node.status().member.expect("it belongs to one");
+            assert_eq!(cluster, answer.cluster, "one cluster");
+            assert_eq!(host.groups(), groups(6), "no stray group");
+            assert_eq!(host.has_failed().await, None);
+        }
+        every_shard_serves(&hosts, 6).await;
+    });
+}
+
+#[test]
+fn founding_goes_on_wherever_it_was_cut_off() {
+    for step in 0..16_u32 {
+        let after = Duration::from_millis(u64::from(step) * 65);
+        let victim = step as usize % 3;
+        // Whoever holds no claim cannot go on with one, so the first node is asked.
+        cut_off(after, victim, 0);
+    }
+}
+
+#[test]
+fn other_numbers_are_another_cluster() {
+    with_hosts(4, |hosts, _fabric| async move {
+        let ask = async |shards, replicas| {
+            let request = InitRequest { shards, replicas, ..request(&[0, 1, 2]) };
+            hosts[0].node.init(request, Instant::now() + PATIENCE).await
+        };
+        let bad = [(0, 3), (limits::SHARDS_MAX + 1, 3), (6, 0), (6, 1), (6, 2), (6, 4), (6, 5)];
+        for (shards, replicas) in bad {
+            let error = ask(shards, replicas).await.expect_err("no cluster is like that");
+            assert!(matches!(error, InitError::BadRequest(_)), "{error}");
+            assert!(error.to_string().contains("nothing was changed"), "{error}");
+        }
+        for host in &hosts {
+            assert_eq!(host.node.status().member, None);
+        }
+        assert!(ask(2, 3).await.expect("all are free").founded);
+        let error = ask(3, 3).await.expect_err("it has two shards");
+        assert!(matches!(error, InitError::Conflict(_)), "{error}");
+        assert!(error.to_string().contains("with 2 shards"), "{error}");
+        assert!(!ask(2, 3).await.expect("it exists").founded);
+    });
+}
+
+#[test]
+fn a_node_under_the_address_of_another_founds_nothing() {
+    with_hosts(3, |hosts, fabric| async move {
+        let disk = SimDisk::new(3);
+        disk.create_dir_all(Path::new("/data")).expect("there is room");
+        let other = start_on(&fabric, 3, disk, &address(1)).await.expect("it starts");
+        let error = other.init(&[0, 1, 2]).await.expect_err("host 1 is there");
+        assert!(error.to_string().contains("another node answers there"), "{error}");
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        assert_eq!(other.node.status().member, None);
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+    });
+}
+
+#[test]
+fn an_address_of_another_node_on_the_list_is_refused() {
+    with_hosts(3, |hosts, fabric| async move {
+        // Host 3 listens where it says, but is advertised under another name.
+        let disk = SimDisk::new(3);
+        disk.create_dir_all(Path::new("/data")).expect("there is room");
+        let alias = Address("elsewhere:7401".into());
+        let other = start_on(&fabric, 3, disk, &alias).await.expect("it starts");
+        let error = hosts[0].init(&[0, 1, 3]).await.expect_err("it is not known as that");
+        assert!(error.to_string().contains("advertised as elsewhere:7401"), "{error}");
+        assert_eq!(other.node.status().member, None);
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+    });
+}
+
+#[test]
+fn a_node_that_moved_is_found_where_it_is() {
+    with_hosts(3, |mut hosts, fabric| async move {
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+        let disk = hosts.remove(2).stop().await;
+        let moved = start_on(&fabric, 5, disk, &address(5)).await.expect("it starts");
+        moved.ready().await;
+        let told = timeout(PATIENCE, async {
+            loop {
+                let table = hosts[0].node.inner.table();
+                let record = &table.meta().nodes()[&NodeId(3)];
+                if record.addresses.peer == "m5:7401" {
+                    return record.addresses.http.clone();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert_eq!(told.await.expect("the map follows"), "http://m5:7301");
+        assert_eq!(moved.node.status().nodes[2].peer, address(5));
+        assert_eq!(hosts[1].node.status().nodes[2].peer, address(5));
+        moved.put(1).await.expect("it serves");
+    });
+}
+
+#[test]
+fn one_shard_that_cannot_be_opened_leaves_the_others_alone() {
+    with_hosts(3, |mut hosts, fabric| async move {
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+        let disk = hosts.remove(2).stop().await;
+        let shard = ShardId(4);
+        let started = start_without(&fabric, 2, disk, &address(2), Some(shard)).await;
+        hosts.push(started.expect("it starts"));
+        let unready = async {
+            while !hosts[2].node.unready().is_some_and(|why| why.contains("shard s4")) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, unready).await.expect("it says so");
+        let status = hosts[2].node.status();
+        let roles = status.shards.iter().map(|it| (it.shard.0, it.role == Role::Halted));
+        assert!(roles.eq((0..=6).map(|number| (number, number == 4))), "{status:?}");
+        // Its keys are served through this node all the same: by the others.
+        every_shard_serves(&hosts[2..], 6).await;
+        assert_eq!(hosts[2].has_failed().await, None);
     });
 }
