@@ -29,12 +29,14 @@ mod directory;
 mod dispatch;
 mod forward;
 pub mod identity;
+pub mod leaders;
 pub mod memory;
 mod metrics;
 mod read;
 mod record;
 mod router;
 mod running;
+pub mod snapshot;
 mod status;
 
 use self::api::{
@@ -42,6 +44,7 @@ use self::api::{
     ShardHash, WriteAnswer,
 };
 use self::directory::Directory;
+use self::leaders::Leaders;
 use self::running::WriterTask;
 
 /// What a node is told at its start. Membership is not among it: that lives in replicated state.
@@ -112,6 +115,7 @@ struct Inner {
     samples: Arc<Mutex<Samples>>,
     /// Told by the shards when reads wait for their confirmation.
     reads_wait: Arc<Notify>,
+    leaders: Leaders,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,
@@ -251,4 +255,4 @@ impl Default for Settings {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::node) mod tests;

@@ -27,11 +27,11 @@ mod reads;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Host {
+pub(super) struct Host {
     disk: SimDisk,
     /// Lives for as long as anything of the node does.
     life: Weak<dyn Disk>,
-    node: Node,
+    pub(super) node: Node,
 }
 
 /// Snapshots that others can overtake, as they can on a real disk.
@@ -72,11 +72,11 @@ fn address(host: usize) -> Address {
     Address(format!("m{host}:7401"))
 }
 
-fn request(hosts: &[usize]) -> InitRequest {
+pub(super) fn request(hosts: &[usize]) -> InitRequest {
     InitRequest { nodes: hosts.iter().copied().map(address).collect() }
 }
 
-async fn start(fabric: &Fabric, host: usize) -> Host {
+pub(super) async fn start(fabric: &Fabric, host: usize) -> Host {
     let sim = SimDisk::new(host as u64);
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
@@ -99,7 +99,10 @@ async fn start(fabric: &Fabric, host: usize) -> Host {
 }
 
 /// Runs `test` with as many hosts.
-fn with_hosts<F: Future<Output = ()>>(count: usize, test: impl FnOnce(Vec<Host>, Fabric) -> F) {
+pub(super) fn with_hosts<F: Future<Output = ()>>(
+    count: usize,
+    test: impl FnOnce(Vec<Host>, Fabric) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
