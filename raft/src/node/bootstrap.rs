@@ -19,7 +19,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::api::{InitAnswer, InitError, InitRequest, Operation};
+use super::api::{InitAnswer, InitError, InitRequest, Operation, Route};
 use super::identity::ClaimError;
 use super::{Inner, SHARD};
 use crate::command::Command;
@@ -57,7 +57,7 @@ impl Inner {
             self.shard(SHARD).is_some_and(|shard| shard.content().state.epoch() != Epoch(0));
         let slots = vec![first_slot()..=last_slot()];
         let own = Operation::Write(Command::Own { slots, epoch: FIRST_EPOCH });
-        match self.serve(own, deadline).await {
+        match self.serve(own, Route::Proxy, deadline).await {
             Ok(_) => Ok(InitAnswer { cluster, founded: !before }),
             Err(error) => Err(InitError::Unavailable(format!(
                 "all nodes are claimed for cluster {cluster}, but its shard does not serve yet: \

@@ -105,7 +105,8 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(VERSION);
     match verdict {
-        Verdict::NotHere => out.put_u8(NOT_HERE),
+        // Whoever asks has the route of its own client.
+        Verdict::NotHere | Verdict::Failed(RequestError::Elsewhere(_)) => out.put_u8(NOT_HERE),
         Verdict::Answered(Answer::Owned) => out.put_u8(OWNED),
         Verdict::Answered(Answer::Read(answer)) => {
             out.put_u8(READ_ANSWER);

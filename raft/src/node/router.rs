@@ -8,15 +8,17 @@
 //!      +---- retry -----+   only what was certainly not applied, until the deadline
 //! ```
 //!
-//! A request that came in a frame is served here or refused: it never hops twice.
+//! A request that came in a frame is served here or refused: it never hops twice. One whose client
+//! wants to go to the leader itself ([`Route`]) hops not even once: it waits for a leader as the others
+//! do, then learns who that is.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::api::{
-    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, RequestError,
-    WriteAnswer, WriteResult,
+    Answer, Bound, Consistency, Doubt, Elsewhere, Facts, Found, Operation, ReadAnswer, Refusal,
+    RequestError, Route, WriteAnswer, WriteResult,
 };
 use super::forward::{self, Verdict};
 use super::{Inner, SHARD, read};
@@ -26,6 +28,7 @@ use crate::shard::lookup::{ReadFailure, WriteFailure};
 use crate::shard::propose::{Done, Overload};
 use crate::transport::frame::Kind;
 use crate::transport::link::NoAnswer;
+use crate::transport::peer::Peer;
 use crate::wal::Full;
 use crate::words::{Key, LogTime, ReplicaId, TtlMs};
 
@@ -61,12 +64,19 @@ impl Inner {
     pub(super) async fn serve(
         &self,
         operation: Operation,
+        route: Route,
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
         let started = Instant::now();
         loop {
             let shard = self.shard(SHARD).ok_or(RequestError::NotApplied(self.no_replica()))?;
             let leader = shard.leadership().leader;
+            if route != Route::Proxy
+                && !read::takes_any_replica(&operation)
+                && let Some(elsewhere) = self.led_elsewhere(&shard)
+            {
+                return Err(RequestError::Elsewhere(elsewhere));
+            }
             let attempt = match leader {
                 _ if read::takes_any_replica(&operation) => {
                     self.here(&shard, &operation, deadline).await
@@ -90,6 +100,17 @@ impl Inner {
             // A change of leadership ends the pause early; its end is no news either way.
             drop(tokio::time::timeout_at(pause, shard.leadership_changed()).await);
         }
+    }
+
+    /// Returns where a request should go that is not to be forwarded, if another node leads.
+    ///
+    /// A leader that cannot be reached from here may be gone: what should go there waits, as what is
+    /// to be forwarded does.
+    fn led_elsewhere(&self, shard: &Shard) -> Option<Elsewhere> {
+        let leader = shard.leadership().leader.filter(|leader| *leader != shard.me())?.node();
+        let peer = self.transport().peer(leader).filter(Peer::is_connected)?;
+        let http = peer.announced()?.http;
+        Some(Elsewhere { shard: shard.group().shard, leader, http })
     }
 
     /// Serves a request that another node forwarded.

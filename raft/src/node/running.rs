@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::api::Route;
 use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, confirm, directory, dispatch};
 use crate::runtime::{self, Task, watch};
 use crate::shard::log_time::Samples;
@@ -66,7 +67,7 @@ impl Node {
         if inner.directory.member().is_some() {
             inner.join().await.map_err(StartError)?;
         }
-        Ok(Self { inner })
+        Ok(Self { inner, route: Route::default() })
     }
 
     /// Hands leadership over, answers what peers have asked so far, and stops, by `deadline` at the

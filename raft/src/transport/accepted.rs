@@ -60,7 +60,7 @@ pub(super) async fn listen(inner: Arc<Inner>, mut listener: Box<dyn Listener>) {
 /// Waits until the transport closes.
 async fn told(closing: &mut watch::Receiver<bool>) {
     // It fails if the transport is gone, which tells the same.
-    drop(closing.wait_for(|closing| *closing).await);
+    closing.wait_for(|closing| *closing).await.ok();
 }
 
 /// Shakes hands and answers, until the connection ends.
