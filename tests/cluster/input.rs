@@ -148,6 +148,37 @@ fn pipelined_requests_are_answered_in_order_and_reads_see_the_writes_before_them
 }
 
 #[test]
+fn clients_that_route_themselves_are_told_where_the_leader_is() {
+    let cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"0");
+    let (leader, [follower, _]) = (cluster.leader(), cluster.followers());
+    let url = format!("http://{}", cluster.nodes[leader].http);
+    let id = (leader + 1).to_string();
+    let target = "/v1/kv/k?timeout=3s";
+    for (method, status) in [("PUT", 200), ("GET", 200), ("DELETE", 204), ("HEAD", 404)] {
+        let send = |node: usize, route: &str| {
+            let headers = [("Steadfast-Route", route)];
+            let sent = cluster.client(node).send(method, target, &headers, b"v");
+            sent.expect("an answer")
+        };
+        let redirected = send(follower, "redirect");
+        assert_eq!(redirected.status, 307, "{}", redirected.text());
+        assert_eq!(redirected.header("location"), Some(format!("{url}{target}").as_str()));
+        let turned_away = send(follower, "local");
+        if method != "HEAD" {
+            is_problem(&turned_away, 421, "not-led-here");
+            assert_eq!(turned_away.json()["leader"]["http"], url.as_str());
+        }
+        for answer in [redirected, turned_away] {
+            assert_eq!(answer.header("steadfast-leader"), Some(id.as_str()));
+            assert_eq!(answer.header("steadfast-shard"), Some("1"));
+        }
+        let route = if method == "GET" { "local" } else { "redirect" };
+        assert_eq!(send(leader, route).status, status, "{method} at the leader");
+    }
+}
+
+#[test]
 fn an_address_in_use_is_named() {
     let cluster = Cluster::start(SMALL);
     let mut twin = Process::new(cluster.root.path(), "twin", SMALL);

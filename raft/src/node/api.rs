@@ -64,6 +64,18 @@ pub enum Operation {
     MapVersion,
 }
 
+/// What a node does with a request for a shard that another node leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Route {
+    /// It forwards the request and passes the answer on.
+    #[default]
+    Proxy,
+    /// It says where the leader is, to a client that goes there at once.
+    Redirect,
+    /// It says that the leader is elsewhere, and where.
+    Local,
+}
+
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -171,6 +183,22 @@ pub enum RequestError {
     /// The write may have taken effect, or may yet. Never said of a read.
     #[error("{0}")]
     Unknown(Doubt),
+    /// The request did certainly not take effect: another node leads the shard, and the request was
+    /// not to be forwarded. Never said of [`Route::Proxy`].
+    #[error("{0}")]
+    Elsewhere(Elsewhere),
+}
+
+/// Where a request should go that was not forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("shard {shard} is led by {leader}, and the request was not to be forwarded")]
+pub struct Elsewhere {
+    /// The shard of the key.
+    pub shard: ShardId,
+    /// Its leader.
+    pub leader: NodeId,
+    /// Where clients reach the leader: a URL.
+    pub http: String,
 }
 
 /// Why a request was turned away.

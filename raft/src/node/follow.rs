@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::api::Operation;
+use super::api::{Operation, Route};
 use super::replicas::Place;
 use super::table::Table;
 use super::{Inner, founding};
@@ -85,7 +85,7 @@ async fn announce(inner: &Arc<Inner>) {
             let command = Command::Meta(MetaCommand::Announce { node, addresses });
             let change = Operation::Change { shard: ShardId::META, command };
             let deadline = Instant::now() + limits::WRITE_TIMEOUT_DEFAULT;
-            if let Err(error) = inner.serve(change, deadline).await {
+            if let Err(error) = inner.serve(change, Route::Proxy, deadline).await {
                 tracing::info!(%error, "the new addresses are not announced yet");
             }
         }

@@ -127,6 +127,11 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(VERSION);
     match verdict {
+        // Whoever asks has the route of its own client.
+        Verdict::Failed(RequestError::Elsewhere(elsewhere)) => {
+            out.put_u8(NOT_HERE);
+            put_option(&mut out, Some(elsewhere.leader.0.into()));
+        }
         Verdict::NotHere { leader } => {
             out.put_u8(NOT_HERE);
             put_option(&mut out, leader.map(|node| node.0.into()));

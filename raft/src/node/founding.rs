@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Inner;
-use super::api::{Answer, Operation};
+use super::api::{Answer, Operation, Route};
 use super::placement;
 use super::table::Table;
 use crate::command::Command;
@@ -79,7 +79,7 @@ impl Inner {
 
     /// Waits until this node's map is at least what the meta shard had when this was called.
     async fn wait_for_newest_map(&self, deadline: Instant) -> Result<(), String> {
-        let answer = self.serve(Operation::MapVersion, deadline).await;
+        let answer = self.serve(Operation::MapVersion, Route::Proxy, deadline).await;
         let Answer::Map { version, .. } = answer.map_err(|error| error.to_string())? else {
             unreachable!("the map's version is answered as such");
         };
@@ -98,7 +98,7 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Answer, String> {
         let change = Operation::Change { shard, command };
-        self.serve(change, deadline).await.map_err(|error| error.to_string())
+        self.serve(change, Route::Proxy, deadline).await.map_err(|error| error.to_string())
     }
 
     /// Writes the first map, unless there is one. Returns whether this call did.

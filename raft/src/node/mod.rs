@@ -47,7 +47,7 @@ mod table;
 
 use self::api::{
     Answer, Consistency, InitAnswer, InitError, InitRequest, Operation, ReadAnswer, RequestError,
-    ShardHash, WriteAnswer,
+    Route, ShardHash, WriteAnswer,
 };
 use self::directory::Directory;
 use self::leaders::Leaders;
@@ -105,6 +105,7 @@ pub struct Seams {
 #[derive(Clone, Debug)]
 pub struct Node {
     inner: Arc<Inner>,
+    route: Route,
 }
 
 struct Inner {
@@ -136,6 +137,11 @@ struct Inner {
 pub struct StartError(pub String);
 
 impl Node {
+    /// Returns the same node, which takes this route with requests for shards that others lead.
+    pub fn via(&self, route: Route) -> Self {
+        Self { inner: Arc::clone(&self.inner), route }
+    }
+
     /// Stores a value or removes a key.
     ///
     /// # Panics
@@ -147,7 +153,7 @@ impl Node {
         deadline: Instant,
     ) -> Result<WriteAnswer, RequestError> {
         assert!(command.key().is_some(), "a client's command concerns a key");
-        match self.inner.serve(Operation::Write(command), deadline).await? {
+        match self.inner.serve(Operation::Write(command), self.route, deadline).await? {
             Answer::Write(answer) => Ok(answer),
             Answer::Read(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a write is answered as a write")
@@ -162,7 +168,8 @@ impl Node {
         consistency: Consistency,
         deadline: Instant,
     ) -> Result<ReadAnswer, RequestError> {
-        match self.inner.serve(Operation::Read { key, consistency }, deadline).await? {
+        let operation = Operation::Read { key, consistency };
+        match self.inner.serve(operation, self.route, deadline).await? {
             Answer::Read(answer) => Ok(answer),
             Answer::Write(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a read is answered as a read")

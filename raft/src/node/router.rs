@@ -11,7 +11,9 @@
 //! Who leads is what the replica here knows. A shard without a replica here is asked for where it
 //! has some, in turn, and whoever does not lead it says who does.
 //!
-//! A request that came in a frame is served here or refused: it never hops twice.
+//! A request that came in a frame is served here or refused: it never hops twice. One whose client
+//! wants to go to the leader itself ([`Route`]) hops not even once: it waits for a leader as the others
+//! do, then learns who that is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Inner;
-use super::api::{Answer, Doubt, Operation, Refusal, RequestError};
+use super::api::{Answer, Doubt, Elsewhere, Operation, Refusal, RequestError, Route};
 use super::forward::{self, Verdict};
 use super::read;
 use super::table::Table;
@@ -27,6 +29,7 @@ use crate::command::meta::Phase;
 use crate::shard::Shard;
 use crate::transport::frame::Kind;
 use crate::transport::link::NoAnswer;
+use crate::transport::peer::Peer;
 use crate::words::{GroupId, NodeId, ReplicaId, ShardId, Slot};
 
 /// Longest pause before a request looks for a leader again. A change of leadership ends it.
@@ -71,6 +74,7 @@ impl Inner {
     pub(super) async fn serve(
         &self,
         operation: Operation,
+        route: Route,
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
         let started = Instant::now();
@@ -81,11 +85,18 @@ impl Inner {
                 Some(shard) if read::takes_any_replica(&operation) => {
                     self.here(shard, &operation, deadline).await
                 }
-                Some(shard) => self.at_leader(shard, &operation, deadline).await,
+                Some(shard) if route == Route::Proxy || leads(shard) => {
+                    self.at_leader(shard, &operation, deadline).await
+                }
+                Some(_) => self.not_forwarded(&way),
                 None => {
                     self.refuse_at_once(&way).map_err(RequestError::NotApplied)?;
-                    let node = self.whom_to_ask(&way, told, tries);
-                    self.at(&way, node, &operation, deadline).await
+                    if route == Route::Proxy {
+                        let node = self.whom_to_ask(&way, told, tries);
+                        self.at(&way, node, &operation, deadline).await
+                    } else {
+                        self.not_forwarded(&way)
+                    }
                 }
             };
             let leader = match attempt {
@@ -107,6 +118,24 @@ impl Inner {
                 drop(tokio::time::timeout_at(pause, self.changed(&way)).await);
             }
         }
+    }
+
+    /// Says where a request should go that is not to be forwarded: to the leader, or, without a
+    /// replica here that knows it, to the first node that has one.
+    ///
+    /// A node that cannot be reached from here may be gone: what should go there waits, as what is
+    /// to be forwarded does.
+    fn not_forwarded(&self, way: &Way) -> Result<Answer, Miss> {
+        let elsewhere = || {
+            let leader = match &way.here {
+                Some(here) => here.leadership().leader?.node(),
+                None => self.whom_to_ask(way, None, 0)?,
+            };
+            let peer = self.transport().peer(leader).filter(Peer::is_connected)?;
+            Some(Elsewhere { shard: way.shard?, leader, http: peer.announced()?.http })
+        };
+        let elsewhere = elsewhere().ok_or(Miss::Retry(None))?;
+        Err(Miss::Failed(RequestError::Elsewhere(elsewhere)))
     }
 
     /// Serves a request that another node forwarded to this replica.
@@ -271,6 +300,11 @@ impl Inner {
         }
         Refusal::NoLeader { shard, waited_ms: millis(started) }
     }
+}
+
+/// Whether the replica here leads, as far as it knows.
+fn leads(shard: &Shard) -> bool {
+    shard.leadership().leader == Some(shard.me())
 }
 
 /// Says what a missing answer means: nothing for a read, doubt for a write.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::time::Instant;
 
+use super::api::Route;
 use super::leaders::Leaders;
 use super::{Inner, Node, NodeConfig, Seams, StartError, confirm, directory, dispatch};
 use crate::limits;
@@ -67,7 +68,7 @@ impl Node {
         if inner.directory.member().is_some() {
             inner.join().await.map_err(StartError)?;
         }
-        Ok(Self { inner })
+        Ok(Self { inner, route: Route::default() })
     }
 
     /// Hands leadership over, answers what peers have asked so far, and stops, by `deadline` at the

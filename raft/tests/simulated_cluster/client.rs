@@ -225,5 +225,6 @@ fn lost(error: &RequestError) -> Outcome {
     match error {
         RequestError::NotApplied(refusal) => Outcome::NotApplied(refusal.to_string()),
         RequestError::Unknown(doubt) => Outcome::Unknown(doubt.to_string()),
+        RequestError::Elsewhere(elsewhere) => Outcome::NotApplied(elsewhere.to_string()),
     }
 }

@@ -7,6 +7,7 @@ use steadfast_cli::api::problem::Problem;
 use steadfast_raft::command::Command;
 use steadfast_raft::limits;
 use steadfast_raft::node::Node;
+use steadfast_raft::node::api::RequestError;
 use steadfast_raft::words::Value;
 use tokio::time::Instant;
 
@@ -37,13 +38,18 @@ pub(super) async fn serve(node: &Node, request: Request) -> Response {
 async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
     let started = Instant::now();
     let (head, body) = request.into_parts();
-    let Asked { operation, timeout } = Asked::parse(&head.method, &head.uri, &head.headers)?;
-    let deadline = started + timeout;
+    let asked = Asked::parse(&head.method, &head.uri, &head.headers)?;
+    let Asked { operation, timeout, route } = asked;
+    let (node, deadline) = (node.via(route), started + timeout);
+    let unanswered = |error, wanted| match error {
+        RequestError::Elsewhere(elsewhere) => Ok(answer::elsewhere(&elsewhere, route, &head.uri)),
+        other => Err(request_error(&other, wanted, &node.status())),
+    };
     let command = match operation {
         Operation::Get { key, consistency, known } => {
             return match node.get(key, consistency, deadline).await {
                 Ok(read) => Ok(answer::read(read, known)),
-                Err(error) => Err(request_error(&error, Wanted::Read, &node.status())),
+                Err(error) => unanswered(error, Wanted::Read),
             };
         }
         Operation::Put { key, ttl, condition } => {
@@ -55,6 +61,6 @@ async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Proble
     };
     match node.write(command, deadline).await {
         Ok(written) => Ok(answer::written(&written)),
-        Err(error) => Err(request_error(&error, Wanted::Write, &node.status())),
+        Err(error) => unanswered(error, Wanted::Write),
     }
 }

@@ -20,7 +20,7 @@ use axum::response::Response;
 use steadfast_cli::api::problem::{
     CONTENT_TYPE as PROBLEM_JSON, Leader, Outcome, Problem, Retry, code,
 };
-use steadfast_raft::node::api::{Doubt, InitError, Refusal, RequestError, Status};
+use steadfast_raft::node::api::{Doubt, Elsewhere, InitError, Refusal, RequestError, Status};
 use steadfast_raft::words::{NodeId, ShardId};
 
 #[cfg(test)]
@@ -116,6 +116,7 @@ pub(super) fn request_error(error: &RequestError, wanted: Wanted, status: &Statu
     let (kind, outcome) = match error {
         RequestError::NotApplied(refusal) => (of_refusal(refusal), Outcome::NotApplied),
         RequestError::Unknown(doubt) => (of_doubt(doubt), Outcome::Unknown),
+        RequestError::Elsewhere(elsewhere) => return not_led_here(elsewhere),
     };
     let (http_status, outcome) = match wanted {
         Wanted::Read => (503, Outcome::NotApplied),
@@ -134,6 +135,16 @@ pub(super) fn request_error(error: &RequestError, wanted: Wanted, status: &Statu
         retry,
         hint: Some(kind.hint.to_owned()),
         leader: leader_of(error, status),
+    })
+}
+
+/// Says that another node leads, to a client that goes there itself.
+pub(super) fn not_led_here(elsewhere: &Elsewhere) -> Box<Problem> {
+    let Elsewhere { leader, http, .. } = elsewhere;
+    let hint = format!("send it to {http}, or without Steadfast-Route");
+    Box::new(Problem {
+        leader: Some(Leader { id: leader.0, http: Some(http.clone()) }),
+        ..*refused(421, "not-led-here", "Another node leads", elsewhere.to_string(), hint)
     })
 }
 
@@ -259,6 +270,7 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
             | Refusal::MemoryFull { .. }
             | Refusal::Stopping { .. } => None,
         },
+        RequestError::Elsewhere(elsewhere) => Some(elsewhere.leader),
         RequestError::Unknown(doubt) => match doubt {
             Doubt::Deadline { shard, .. }
             | Doubt::LeaderChanged { shard }

@@ -111,6 +111,19 @@ fn the_leader_is_named_where_it_is_known() {
 }
 
 #[test]
+fn a_request_that_is_not_to_be_forwarded_learns_the_leader() {
+    let http = "http://b:7301".to_owned();
+    let elsewhere = Elsewhere { shard: SHARD, leader: NODE, http: http.clone() };
+    let error = RequestError::Elsewhere(elsewhere);
+    for wanted in [Wanted::Read, Wanted::Write] {
+        let problem = request_error(&error, wanted, &status());
+        assert_eq!((problem.status, problem.code.as_str()), (421, "not-led-here"));
+        assert_eq!((problem.outcome, problem.retry), (Outcome::NotApplied, Retry::Never));
+        assert_eq!(problem.leader, Some(Leader { id: 2, http: Some(http.clone()) }));
+    }
+}
+
+#[test]
 fn a_cluster_that_is_not_founded_says_whether_to_try_again() {
     let check = |error: InitError, http_status: u16, outcome: Outcome, retry: Retry| {
         let problem = init_error(&error);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::{InitRequest, WriteResult};
+use super::api::{Elsewhere, InitRequest, WriteResult};
 use super::*;
 use crate::clock::SimClock;
 use crate::command::Condition;
@@ -643,5 +643,58 @@ fn one_shard_that_cannot_be_opened_leaves_the_others_alone() {
         // Its keys are served through this node all the same: by the others.
         every_shard_serves(&hosts[2..], 6).await;
         assert_eq!(hosts[2].has_failed().await, None);
+    });
+}
+
+#[test]
+fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let led_by = hosts[leader].node.inner.me();
+        let deadline = || Instant::now() + PATIENCE;
+        for route in [Route::Redirect, Route::Local] {
+            let [here, there] = [leader, follower].map(|host| hosts[host].node.via(route));
+            here.write(put("k", 1), deadline()).await.expect("it leads");
+            let http = format!("http://m{leader}:7301");
+            let expected = Elsewhere { shard: SHARD, leader: led_by, http };
+            let expected = RequestError::Elsewhere(expected);
+            let before = get(&hosts[leader], "k").await;
+            assert_eq!(there.write(put("k", 2), deadline()).await, Err(expected.clone()));
+            let key = Key::try_from(Bytes::from("k")).expect("the key is short");
+            let read = there.get(key, Consistency::Linearizable, deadline()).await;
+            assert_eq!(read, Err(expected));
+            assert_eq!(get(&hosts[leader], "k").await, before, "nothing was forwarded");
+            let key = Key::try_from(Bytes::from("k")).expect("the key is short");
+            let stale = Consistency::Stale { max_staleness: None };
+            let stale = there.get(key, stale, deadline()).await.expect("any replica takes it");
+            assert_eq!(stale.facts.node, hosts[follower].node.inner.me());
+        }
+    });
+}
+
+#[test]
+fn a_request_that_is_not_to_be_forwarded_waits_for_a_leader() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        hosts[leader].node.halt().await;
+        let node = &hosts[follower].node;
+        let deadline = Instant::now() + PATIENCE;
+        match node.via(Route::Redirect).write(put("k", 1), deadline).await {
+            Ok(_) => {}
+            Err(RequestError::Elsewhere(Elsewhere { leader: now, .. })) => {
+                assert_ne!(now, hosts[leader].node.inner.me());
+            }
+            Err(other) => panic!("{other}"),
+        }
+        let last = (0..3).find(|host| ![leader, follower].contains(host)).expect("three");
+        hosts[last].node.halt().await;
+        sleep(Duration::from_secs(2)).await;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let began = Instant::now();
+        let refused = node.via(Route::Redirect).write(put("k", 1), deadline).await;
+        let refused = refused.expect_err("nobody leads");
+        let no_leader = matches!(refused, RequestError::NotApplied(api::Refusal::NoLeader { .. }));
+        assert!(no_leader, "{refused}");
+        assert_eq!(began.elapsed().as_secs(), 1);
     });
 }

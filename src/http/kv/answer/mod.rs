@@ -5,14 +5,17 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use steadfast_cli::api::header;
 use steadfast_cli::api::problem::code;
-use steadfast_raft::node::api::{Facts, Found, Guarantee, ReadAnswer, WriteAnswer, WriteResult};
+use steadfast_raft::node::api::{
+    Elsewhere, Facts, Found, Guarantee, ReadAnswer, Route, WriteAnswer, WriteResult,
+};
 use steadfast_raft::words::{Revision, TtlMs};
 
 use super::condition::Tag;
@@ -92,6 +95,31 @@ fn not_found(facts: &Facts, guarantee: Guarantee) -> Response {
         "",
     ));
     facts_into(response.headers_mut(), facts, guarantee);
+    response
+}
+
+/// Renders where the leader is: the client wants to go there itself.
+pub(super) fn elsewhere(elsewhere: &Elsewhere, route: Route, asked: &Uri) -> Response {
+    let Elsewhere { shard, leader, ref http } = *elsewhere;
+    let location = (route == Route::Redirect).then(|| {
+        let target = asked.path_and_query().map_or("/", PathAndQuery::as_str);
+        HeaderValue::from_maybe_shared(Bytes::from(format!("{http}{target}")))
+    });
+    let mut response = match location {
+        Some(Ok(location)) => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+            let headers = response.headers_mut();
+            headers.insert(LOCATION, location);
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        // A leader with an address that no header can carry is told of as well as can be.
+        Some(Err(_)) | None => problem::response(&problem::not_led_here(elsewhere)),
+    };
+    let headers = response.headers_mut();
+    headers.insert(SHARD, shard.0.into());
+    headers.insert(LEADER, leader.0.into());
     response
 }
 

@@ -8,7 +8,7 @@ use steadfast_cli::api::problem::Problem;
 use steadfast_cli::api::{duration, header};
 use steadfast_raft::command::Condition;
 use steadfast_raft::limits;
-use steadfast_raft::node::api::Consistency;
+use steadfast_raft::node::api::{Consistency, Route};
 use steadfast_raft::words::{Key, TtlMs};
 
 use super::condition::{self, Tag};
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub(super) operation: Operation,
     /// How long it may take.
     pub(super) timeout: Duration,
+    /// What to do with it where another node leads.
+    pub(super) route: Route,
 }
 
 /// What to do with a key.
@@ -69,27 +71,27 @@ impl Asked {
         uri: &Uri,
         headers: &HeaderMap,
     ) -> Result<Self, Box<Problem>> {
-        route(headers)?;
+        let route = route(headers)?;
         match *method {
-            Method::GET | Method::HEAD => get(uri, headers),
-            Method::PUT => put(uri, headers),
-            Method::DELETE => delete(uri, headers),
+            Method::GET | Method::HEAD => get(uri, headers, route),
+            Method::PUT => put(uri, headers, route),
+            Method::DELETE => delete(uri, headers, route),
             _ => Err(not_allowed(method)),
         }
     }
 }
 
-fn get(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+fn get(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
     let query = query(uri, &[Name::Consistency, Name::MaxStaleness, Name::Timeout])?;
     let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
     let consistency = consistency(&query)?;
     condition::absent(headers, &IF_MATCH, "PUT and DELETE")?;
     let known = condition::tag(headers, &IF_NONE_MATCH)?;
     let key = target::key(uri, &query)?;
-    Ok(Asked { operation: Operation::Get { key, consistency, known }, timeout })
+    Ok(Asked { operation: Operation::Get { key, consistency, known }, timeout, route })
 }
 
-fn put(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+fn put(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
     origin::check(headers)?;
     let query = query(uri, &[Name::Timeout, Name::Ttl])?;
     let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
@@ -97,16 +99,16 @@ fn put(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
     let condition = condition::of_put(headers)?;
     let key = target::key(uri, &query)?;
     body::check_length(headers, limits::VALUE_BYTES_MAX)?;
-    Ok(Asked { operation: Operation::Put { key, ttl, condition }, timeout })
+    Ok(Asked { operation: Operation::Put { key, ttl, condition }, timeout, route })
 }
 
-fn delete(uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<Problem>> {
+fn delete(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
     origin::check(headers)?;
     let query = query(uri, &[Name::Timeout])?;
     let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
     let condition = condition::of_delete(headers)?;
     let key = target::key(uri, &query)?;
-    Ok(Asked { operation: Operation::Delete { key, condition }, timeout })
+    Ok(Asked { operation: Operation::Delete { key, condition }, timeout, route })
 }
 
 /// Reads the query; `key64` is known only where the path names no key.
@@ -169,25 +171,20 @@ fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
     }
 }
 
-/// Reads how the request finds the leader. Only the default exists yet.
-fn route(headers: &HeaderMap) -> Result<(), Box<Problem>> {
-    let Some(route) = headers.get(header::ROUTE) else { return Ok(()) };
-    let refuse = |code, detail: String| {
-        let hint = "use Steadfast-Route: proxy, or leave it out";
-        refused(400, code, "This route cannot be taken", detail, hint)
-    };
+/// Reads what to do with the request where another node leads.
+fn route(headers: &HeaderMap) -> Result<Route, Box<Problem>> {
+    let mut values = headers.get_all(header::ROUTE).iter();
+    let Some(route) = values.next() else { return Ok(Route::default()) };
     match route.as_bytes() {
-        b"proxy" => Ok(()),
-        later @ (b"redirect" | b"local") => Err(refuse(
-            "route-not-available",
-            format!(
-                "Steadfast-Route: {} is not available yet: it comes with a later version",
-                later.escape_ascii()
-            ),
-        )),
+        b"proxy" if values.next().is_none() => Ok(Route::Proxy),
+        b"redirect" if values.next().is_none() => Ok(Route::Redirect),
+        b"local" if values.next().is_none() => Ok(Route::Local),
         other => {
             let other = other.escape_ascii();
-            Err(refuse("bad-route", format!("there is no route \"{other}\"; there is proxy")))
+            let detail =
+                format!("Steadfast-Route: {other} is none of the routes, or not the only one");
+            let hint = "use one of proxy, redirect and local, or leave it out, which means proxy";
+            Err(refused(400, "bad-route", "This route cannot be taken", detail, hint))
         }
     }
 }

@@ -216,13 +216,21 @@ fn deletes_and_reads_have_their_conditions_too() {
 }
 
 #[test]
-fn routes_other_than_the_default_are_refused() {
-    assert!(parse(&["GET /v1/kv/a", "Steadfast-Route:proxy"]).is_ok());
-    for later in ["redirect", "local"] {
-        let header = format!("Steadfast-Route:{later}");
-        refused_with(&["PUT /v1/kv/a", &header], 400, "route-not-available");
+fn there_are_three_routes() {
+    let route = |headers: &[&str]| {
+        parse(&[&["PUT /v1/kv/a"], headers].concat()).expect("a good request").route
+    };
+    assert_eq!(route(&[]), Route::Proxy);
+    for (name, expected) in
+        [("proxy", Route::Proxy), ("redirect", Route::Redirect), ("local", Route::Local)]
+    {
+        assert_eq!(route(&[&format!("Steadfast-Route:{name}")]), expected);
     }
-    refused_with(&["PUT /v1/kv/a", "Steadfast-Route:nearest"], 400, "bad-route");
+    for bad in ["nearest", "Proxy", "local, proxy", ""] {
+        refused_with(&["PUT /v1/kv/a", &format!("Steadfast-Route:{bad}")], 400, "bad-route");
+    }
+    let twice = ["GET /v1/kv/a", "Steadfast-Route:local", "Steadfast-Route:local"];
+    refused_with(&twice, 400, "bad-route");
 }
 
 #[test]
