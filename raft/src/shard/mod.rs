@@ -52,7 +52,7 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
-use self::counts::{Counting, Counts};
+use self::counts::{Counting, Counts, Histograms};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
 use self::network::Network;
@@ -239,6 +239,11 @@ impl Shard {
     /// Returns what the shard has counted since the node started.
     pub fn counts(&self) -> Counts {
         self.inner.counts.read()
+    }
+
+    /// Returns how its entries and rounds went.
+    pub fn histograms(&self) -> &Histograms {
+        self.inner.counts.histograms()
     }
 
     /// Founds the group with these replicas. Idempotent: a group that exists stays as it is.

@@ -19,6 +19,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ClientWriteResult;
 use openraft::{Raft, ServerState};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::counts::Counting;
 use super::machine::Machine;
@@ -204,7 +205,11 @@ impl ProposeLoop {
         let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         let (done, finished) = oneshot::channel::<()>();
         let queued_bytes = Arc::clone(&self.bytes);
-        let responder = OnComplete(Box::new(move |result| {
+        let (counts, proposed) = (Arc::clone(&self.counts), Instant::now());
+        let responder = OnComplete(Box::new(move |result: ClientWriteResult<Types>| {
+            if result.is_ok() {
+                counts.applied(proposed.elapsed());
+            }
             answer(replies, result);
             queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             drop(done);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use openraft::{Raft, ReadPolicy};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::counts::Counting;
 use super::machine::Machine;
@@ -71,7 +72,9 @@ impl ReadLoop {
         while 0 < self.queue.recv_many(&mut waiters, limits::READS_WAITING_MAX).await {
             waiters.retain(|waiter| !waiter.is_closed());
             self.counts.confirming(waiters.len());
+            let began = Instant::now();
             let confirmed = self.round().await;
+            self.counts.confirmed(began.elapsed());
             for waiter in waiters.drain(..) {
                 // The reader may have given up.
                 waiter.send(confirmed).ok();
