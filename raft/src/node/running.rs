@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispatch};
 use crate::runtime::{self, Task};
@@ -138,7 +138,7 @@ impl Inner {
 
     /// Starts the tasks that look after the node as a whole.
     fn watch_over(self: &Arc<Self>) {
-        let [memory, refusal, disk] = std::array::from_fn(|_| Arc::clone(self));
+        let [memory, refusal, disk, beat] = std::array::from_fn(|_| Arc::clone(self));
         self.own(runtime::spawn(async move {
             let error = memory.directory.keep_memory().await;
             memory.fail(format!("what is remembered of the peers cannot be saved: {error}"));
@@ -148,6 +148,18 @@ impl Inner {
             refusal.fail(told.to_string());
         }));
         self.own(runtime::spawn(async move { disk.leave_when_full().await }));
+        self.own(runtime::spawn(async move { beat.beat().await }));
+    }
+
+    /// Sends the heartbeats of all shards that lead here at the same time, so that they leave in one
+    /// write for each peer.
+    async fn beat(&self) {
+        let mut beat = tokio::time::interval(self.config.settings.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            self.shards().iter().for_each(Shard::beat);
+        }
     }
 
     /// A leader whose disk is full hands its shards to nodes that have room.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
-use openraft::metrics::RaftMetrics;
+use openraft::metrics::{RaftMetrics, RaftServerMetrics};
 use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::sync::watch;
 
@@ -68,6 +68,7 @@ use crate::wal::GroupLog;
 use crate::words::{GroupId, ReplicaId};
 
 type Metrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftMetrics<Types>>;
+type ServerMetrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftServerMetrics<Types>>;
 
 /// Raft's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,7 @@ struct Inner {
     me: ReplicaId,
     raft: Raft<Types, Machine>,
     metrics: Metrics,
+    server_metrics: ServerMetrics,
     replica: Arc<Replica>,
     log: GroupLog,
     snapshots: ShardSnapshots,
@@ -151,7 +153,8 @@ pub enum ShardError {
 }
 
 impl Shard {
-    /// Starts the replica.
+    /// Starts the replica. It sends its heartbeats when told to: call [`Shard::beat`] once in a
+    /// heartbeat's interval.
     pub async fn open(parts: Parts) -> Result<Self, ShardError> {
         let Parts { group, me, timers, log, snapshots, content, network, time, pressure } = parts;
         let replica = Arc::new(Replica::new(group, content));
@@ -174,6 +177,7 @@ impl Shard {
                 group,
                 me,
                 metrics: raft.metrics(),
+                server_metrics: raft.server_metrics(),
                 raft,
                 replica,
                 log,
@@ -300,7 +304,11 @@ fn config(timers: Timers) -> Result<Config, ShardError> {
     Config {
         cluster_name: "steadfast".into(),
         heartbeat_interval: ms(timers.heartbeat),
-        heartbeat_min_interval: Some(ms(timers.heartbeat)),
+        // Each group would beat at times of its own; the node beats for all of them at once.
+        enable_heartbeat: false,
+        // A beat skips a follower that has answered for entries in the meantime. Half an interval,
+        // so that a beat which comes a little early is not skipped for the beat before it.
+        heartbeat_min_interval: Some(ms(timers.heartbeat / 2).max(1)),
         election_timeout_min: ms(timers.election_min),
         election_timeout_max: ms(timers.election_max),
         // The log measures itself in bytes and says when to snapshot and to purge.
