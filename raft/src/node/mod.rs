@@ -18,6 +18,7 @@ use crate::net::{Address, Net};
 use crate::runtime::Task;
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
+use crate::shard::pacer::Pacer;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
 use crate::words::{GroupId, Key, NodeId, ShardId};
@@ -108,6 +109,7 @@ struct Inner {
     /// replicas on one log would vote twice.
     joined: tokio::sync::Mutex<bool>,
     samples: Arc<Mutex<Samples>>,
+    pacer: Pacer,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,

@@ -13,6 +13,7 @@ use super::{Inner, Node, NodeConfig, SHARD, Seams, StartError, directory, dispat
 use crate::runtime::{self, Task};
 use crate::shard::log_time::Samples;
 use crate::shard::network::Network;
+use crate::shard::pacer::Pacer;
 use crate::shard::snapshots::{Found, ShardSnapshots};
 use crate::shard::time::ShardTime;
 use crate::shard::{Parts, Shard, Timers, fetch};
@@ -48,6 +49,7 @@ impl Node {
             shards: RwLock::default(),
             joined: tokio::sync::Mutex::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
+            pacer: Pacer::new(Arc::clone(&seams.clock)),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -268,7 +270,9 @@ impl Inner {
         let condemn = Arc::new(move |node| directory.condemn(node));
         let network = Network::new(self.transport().clone(), group, me, condemn);
         let (time, pressure) = (Arc::new(time), wal.pressure());
-        let parts = Parts { group, me, timers, log, snapshots, content, network, time, pressure };
+        let pacer = self.pacer.clone();
+        let parts =
+            Parts { group, me, timers, log, snapshots, content, network, time, pressure, pacer };
         let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
         self.shards.write().unwrap_or_else(PoisonError::into_inner).insert(SHARD, shard);
         tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node serves");

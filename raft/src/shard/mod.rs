@@ -38,6 +38,7 @@ pub mod lookup;
 pub mod machine;
 pub mod network;
 pub mod outcome;
+pub mod pacer;
 pub mod propose;
 pub mod read;
 pub mod receive;
@@ -56,6 +57,7 @@ use self::counts::{Counting, Counts, Histograms};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
 use self::network::Network;
+use self::pacer::Pacer;
 use self::propose::Proposer;
 use self::read::Reads;
 use self::receive::Receiving;
@@ -102,6 +104,8 @@ pub struct Parts {
     pub time: Arc<ShardTime>,
     /// The groups that the log asks to snapshot.
     pub pressure: watch::Receiver<Vec<GroupId>>,
+    /// The pace of the node's entries.
+    pub pacer: Pacer,
 }
 
 /// A replica of one shard, and all that it takes to serve it. Cheap to clone; all clones are one.
@@ -156,7 +160,8 @@ impl Shard {
     /// Starts the replica. It sends its heartbeats when told to: call [`Shard::beat`] once in a
     /// heartbeat's interval.
     pub async fn open(parts: Parts) -> Result<Self, ShardError> {
-        let Parts { group, me, timers, log, snapshots, content, network, time, pressure } = parts;
+        let Parts { group, me, timers, log, snapshots, content, network, time, pressure, pacer } =
+            parts;
         let replica = Arc::new(Replica::new(group, content));
         let machine = Machine {
             replica: Arc::clone(&replica),
@@ -169,7 +174,7 @@ impl Shard {
             .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
         let counts = Arc::new(Counting::default());
         let (proposer, propose_loop) =
-            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
+            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), pacer);
         let (reads, read_loop) =
             read::queue(raft.clone(), timers.election_max, Arc::clone(&counts));
         let shard = Self {

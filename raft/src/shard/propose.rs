@@ -1,12 +1,14 @@
 //! The way of a command into the log: admitted, batched, proposed, answered.
 //!
 //! ```text
-//!   submit --> queue --> [ one entry: many commands ] --> openraft --> apply --> each its reply
-//!   (bounded)            at most one in flight
+//!   submit --> queue --> turn --> [ one entry: many commands ] --> openraft --> apply --> each its
+//!   (bounded)                     at most one in flight                                  reply
 //! ```
 //!
-//! While an entry is in flight, the commands that arrive gather for the next one. So a lone client
-//! waits for nobody, and sixty-four clients share one entry, one write and one fsync.
+//! While an entry is in flight, the commands that arrive gather for the next one; then the shard
+//! waits for its turn, which it shares with the node's other shards ([`Pacer`]). So a lone client
+//! waits for nobody, and sixty-four clients share one entry, one write and one fsync. Commands go
+//! into entries, and entries into the log, in the order of submission (D17).
 //!
 //! A command whose client gave up is dropped while it is in the queue, and then it was certainly
 //! not applied; once it is part of an entry its fate is unknown until the reply comes. The two are
@@ -24,6 +26,7 @@ use tokio::time::Instant;
 use super::counts::Counting;
 use super::machine::Machine;
 use super::outcome::{self, Lost};
+use super::pacer::Pacer;
 use super::time::ShardTime;
 use super::types::{EncodedEntry, OnComplete, Types, position};
 use crate::command::{Command, Entry, Reply, codec};
@@ -86,6 +89,7 @@ pub struct Proposer {
     queue: mpsc::Sender<Proposal>,
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
+    pacer: Pacer,
 }
 
 /// The proposing end of the queue.
@@ -97,6 +101,7 @@ pub struct ProposeLoop {
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
     counts: Arc<Counting>,
+    pacer: Pacer,
     /// A command that did not fit into the last entry.
     left_over: Option<Proposal>,
 }
@@ -106,11 +111,17 @@ pub fn queue(
     raft: Raft<Types, Machine>,
     time: Arc<ShardTime>,
     counts: Arc<Counting>,
+    pacer: Pacer,
 ) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
     let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let proposer = Proposer { queue: sender, bytes: Arc::clone(&bytes), tick: Arc::clone(&tick) };
-    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, left_over: None })
+    let proposer = Proposer {
+        queue: sender,
+        bytes: Arc::clone(&bytes),
+        tick: Arc::clone(&tick),
+        pacer: pacer.clone(),
+    };
+    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, pacer, left_over: None })
 }
 
 impl Proposer {
@@ -126,7 +137,9 @@ impl Proposer {
         let ticket = Ticket::default();
         let ticket_here = ticket.clone();
         let proposal = Proposal { command, bytes, ticket: ticket_here, room, reply: sender };
+        self.pacer.queued();
         if self.queue.try_send(proposal).is_err() {
+            self.pacer.dequeued(1);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Overload::Count);
         }
@@ -150,8 +163,8 @@ impl ProposeLoop {
         }
     }
 
-    /// Waits for work and takes what one entry can hold of it. An empty batch is a tick; `None` is
-    /// the end.
+    /// Waits for work and for the turn to propose it, and takes what one entry can hold of it. An
+    /// empty batch is a tick; `None` is the end.
     async fn gather(&mut self) -> Option<Vec<Proposal>> {
         loop {
             if self.left_over.is_none() {
@@ -161,6 +174,7 @@ impl ProposeLoop {
                     () = self.tick.notified() => return Some(self.fill()),
                 }
             }
+            self.pacer.turn().await;
             let batch = self.fill();
             if !batch.is_empty() {
                 return Some(batch);
@@ -171,7 +185,7 @@ impl ProposeLoop {
     /// Takes queued commands, but for those withdrawn, up to the bounds of one entry.
     fn fill(&mut self) -> Vec<Proposal> {
         let mut batch = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut dequeued) = (0, 0);
         while let Some(next) = self.left_over.take().or_else(|| self.queue.try_recv().ok()) {
             let full = batch.len() == limits::ENTRY_COMMANDS_MAX
                 || (!batch.is_empty() && limits::ENTRY_BYTES_MAX < bytes + next.bytes);
@@ -179,6 +193,7 @@ impl ProposeLoop {
                 self.left_over = Some(next);
                 break;
             }
+            dequeued += 1;
             if next.ticket.take() {
                 bytes += next.bytes;
                 batch.push(next);
@@ -186,6 +201,7 @@ impl ProposeLoop {
                 self.bytes.fetch_sub(next.bytes, Ordering::Relaxed);
             }
         }
+        self.pacer.dequeued(dequeued);
         batch
     }
 
@@ -247,6 +263,18 @@ impl ProposeLoop {
             // The client may have gone.
             drop(proposal.reply.send(Err(lost)));
         }
+    }
+}
+
+/// What is still queued when the shard stops is lost to its clients, and no round waits for it.
+impl Drop for ProposeLoop {
+    fn drop(&mut self) {
+        self.queue.close();
+        let mut dequeued = usize::from(self.left_over.is_some());
+        while self.queue.try_recv().is_ok() {
+            dequeued += 1;
+        }
+        self.pacer.dequeued(dequeued);
     }
 }
 
