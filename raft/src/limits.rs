@@ -22,6 +22,11 @@ pub const EXPIRED_PER_ENTRY_MAX: u32 = 256;
 pub const PROPOSALS_INFLIGHT_MAX: usize = 8_192;
 /// Most bytes of such commands.
 pub const PROPOSALS_INFLIGHT_BYTES_MAX: usize = 64 << 20;
+/// Longest time that a shard with commands waits for its siblings' commands, so that their entries
+/// share a write. Less than a lone write takes.
+pub const ROUND_WAIT_MAX: Duration = Duration::from_micros(200);
+/// Most times that it looks for them meanwhile.
+pub const ROUND_YIELDS_MAX: u32 = 256;
 /// Most linearizable reads of a shard that wait for their confirmation.
 pub const READS_WAITING_MAX: usize = 8_192;
 

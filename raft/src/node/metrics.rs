@@ -3,10 +3,15 @@
 //! The numbers are kept by those who make them and read when somebody asks, so that counting costs
 //! the hot path next to nothing.
 
+use std::fmt;
+
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::{Inner, Node};
@@ -14,12 +19,31 @@ use crate::shard::Shard;
 
 type PerShard = Family<[(&'static str, String); 1], Gauge>;
 
+/// The histograms that the shards keep, each with its shard's number.
+#[derive(Debug)]
+struct Histograms(Vec<(u32, Histogram)>);
+
+impl EncodeMetric for Histograms {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (shard, histogram) in &self.0 {
+            let label = [("shard", shard.to_string())];
+            histogram.encode(encoder.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
 impl Node {
     /// Returns the metrics in Prometheus' text format, without the closing `# EOF`.
     pub fn metrics(&self) -> String {
         let mut registry = Registry::with_prefix("steadfast");
         self.inner.register_log(&mut registry);
         self.inner.register_shards(&mut registry);
+        self.inner.register_histograms(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry).expect("a string takes what is written to it");
         text.trim_end().trim_end_matches("# EOF").to_owned()
@@ -84,6 +108,25 @@ impl Inner {
         family("shard_confirmed_reads", "Reads that shared them", &|it| it.counts().reads);
         family("shard_leader_changes", "Changes of leader seen here", &|it| {
             it.counts().leader_changes
+        });
+    }
+
+    fn register_histograms(&self, registry: &mut Registry) {
+        let help = "Seconds that an fdatasync of the log took";
+        registry.register("log_sync_seconds", help, self.directory.wal().sync_seconds().clone());
+        let shards = self.shards();
+        let mut family = |name: &str, help: &str, of: &dyn Fn(&Shard) -> &Histogram| {
+            let histograms = shards.iter().map(|it| (it.group().shard.0, of(it).clone()));
+            registry.register(name, help, Histograms(histograms.collect()));
+        };
+        family("shard_entry_commands", "Commands in an entry proposed here", &|it| {
+            &it.histograms().entry_commands
+        });
+        family("shard_entry_seconds", "Seconds from proposing an entry to applying it", &|it| {
+            &it.histograms().entry_seconds
+        });
+        family("shard_read_round_seconds", "Seconds that a read confirmation took", &|it| {
+            &it.histograms().round_seconds
         });
     }
 }

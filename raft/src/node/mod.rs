@@ -18,6 +18,7 @@ use crate::net::{Address, Net};
 use crate::runtime::{Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
+use crate::shard::pacer::Pacer;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
 use crate::words::{GroupId, Key, NodeId, ShardId};
@@ -125,6 +126,7 @@ struct Inner {
     /// Told by the shards when reads wait for their confirmation.
     reads_wait: Arc<Notify>,
     leaders: Leaders,
+    pacer: Pacer,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,

@@ -210,6 +210,7 @@ impl Inner {
             promised: self.directory.lease(),
             reads_wait: Arc::clone(&self.reads_wait),
             pressure,
+            pacer: self.pacer.clone(),
         };
         let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
         self.list(shard.clone());

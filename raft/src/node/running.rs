@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::api::Route;
 use super::leaders::Leaders;
@@ -12,6 +12,7 @@ use crate::limits;
 use crate::runtime::{self, Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
+use crate::shard::pacer::Pacer;
 use crate::transport::Transport;
 use crate::wal::Writer;
 
@@ -46,6 +47,7 @@ impl Node {
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
             leaders: Leaders::default(),
+            pacer: Pacer::new(Arc::clone(&seams.clock)),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -145,7 +147,7 @@ impl Inner {
     /// Starts the tasks that look after the node as a whole.
     fn watch_over(self: &Arc<Self>) {
         self.own(runtime::spawn(confirm::run(Arc::clone(self))));
-        let [memory, refusal, leaders, leases] = std::array::from_fn(|_| Arc::clone(self));
+        let [memory, refusal, leaders, leases, beat] = std::array::from_fn(|_| Arc::clone(self));
         self.own(runtime::spawn(async move {
             if let Err(error) = leases.directory.outlive_leases().await {
                 leases.fail(format!("the identity cannot be written: {error}"));
@@ -160,5 +162,17 @@ impl Inner {
             refusal.fail(told.to_string());
         }));
         self.own(runtime::spawn(leaders.keep_leaders()));
+        self.own(runtime::spawn(async move { beat.beat().await }));
+    }
+
+    /// Sends the heartbeats of all shards that lead here at the same time, so that they leave in one
+    /// write for each peer.
+    async fn beat(&self) {
+        let mut beat = tokio::time::interval(self.config.settings.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            self.shards().iter().for_each(Shard::beat);
+        }
     }
 }

@@ -129,7 +129,7 @@ impl Shard {
         if self.candidate(node)?.is_none() {
             return Ok(());
         }
-        let Ok(_turn) = timeout_at(deadline, self.inner.turn.lock()).await else {
+        let Ok(_alone) = timeout_at(deadline, self.inner.proposer.pause()).await else {
             return Err(TransferFailure::Busy);
         };
         // Once more: the wait may have been long.

@@ -1,5 +1,6 @@
 //! Who leads, as a replica knows it.
 
+use futures_util::FutureExt;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::metrics::RaftMetrics;
 use openraft::{Instant, ServerState};
@@ -37,7 +38,7 @@ pub enum Role {
 impl Shard {
     /// Returns what the replica knows of its group's leader.
     pub fn leadership(&self) -> Leadership {
-        let metrics = self.inner.metrics.borrow_watched();
+        let metrics = self.inner.server_metrics.borrow_watched();
         Leadership {
             state: metrics.state,
             leader: metrics.current_leader.map(ReplicaId),
@@ -72,9 +73,21 @@ impl Shard {
         self.inner.metrics.borrow_watched().state == ServerState::Leader
     }
 
+    /// Has the replica send heartbeats, if it leads, to those whose last answer is older than half a
+    /// heartbeat's interval.
+    ///
+    /// It does not wait: where the replica is too busy to listen it misses a beat.
+    pub fn beat(&self) {
+        if self.leads() {
+            // An error says that the replica stopped.
+            drop(self.inner.raft.trigger().heartbeat().now_or_never());
+        }
+    }
+
     /// Waits until what [`Shard::leadership`] returns may have changed.
     pub async fn leadership_changed(&self) {
-        let mut metrics = self.inner.metrics.clone();
+        // The other channel changes with each entry and tick, and a wait for it costs an idle shard.
+        let mut metrics = self.inner.server_metrics.clone();
         let before = self.leadership();
         while before == self.leadership() {
             if metrics.changed().await.is_err() {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
-use openraft::metrics::RaftMetrics;
+use openraft::metrics::{RaftMetrics, RaftServerMetrics};
 use openraft::{Config, Raft, SnapshotPolicy};
 use tokio::sync::{Notify, mpsc};
 
@@ -43,6 +43,7 @@ pub mod lookup;
 pub mod machine;
 pub mod network;
 pub mod outcome;
+pub mod pacer;
 pub mod propose;
 pub mod read;
 pub mod receive;
@@ -58,13 +59,14 @@ pub mod types;
 #[cfg(test)]
 mod tests;
 
-use self::counts::{Counting, Counts};
+use self::counts::{Counting, Counts, Histograms};
 use self::gather::{Asking, gather};
 use self::guard::Guard;
 use self::lease::{Lease, Wakefulness};
 use self::log::RaftLog;
 use self::machine::{Content, Machine, Progress, Replica};
 use self::network::Network;
+use self::pacer::Pacer;
 use self::propose::Proposer;
 use self::read::Reads;
 use self::receive::Receiving;
@@ -79,6 +81,7 @@ use crate::wal::GroupLog;
 use crate::words::{GroupId, ReplicaId};
 
 type Metrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftMetrics<Types>>;
+type ServerMetrics = openraft::type_config::alias::WatchReceiverOf<Types, RaftServerMetrics<Types>>;
 
 /// Raft's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +120,8 @@ pub struct Parts {
     pub reads_wait: Arc<Notify>,
     /// The groups that the log asks to snapshot.
     pub pressure: watch::Receiver<Vec<GroupId>>,
+    /// The pace of the node's entries.
+    pub pacer: Pacer,
 }
 
 /// A replica of one shard, and all that it takes to serve it. Cheap to clone; all clones are one.
@@ -130,6 +135,7 @@ struct Inner {
     me: ReplicaId,
     raft: Raft<Types, Machine>,
     metrics: Metrics,
+    server_metrics: ServerMetrics,
     replica: Arc<Replica>,
     log: GroupLog,
     snapshots: ShardSnapshots,
@@ -145,7 +151,6 @@ struct Inner {
     served: tokio::sync::Mutex<Option<SnapshotData>>,
     counts: Arc<Counting>,
     timers: Timers,
-    turn: propose::Turn,
     /// Rung when the leader's process seems to be gone.
     lost_leader: Notify,
     snapshot_askers: mpsc::Sender<space::Asker>,
@@ -175,7 +180,8 @@ pub enum ShardError {
 }
 
 impl Shard {
-    /// Starts the replica.
+    /// Starts the replica. It sends its heartbeats when told to: call [`Shard::beat`] once in a
+    /// heartbeat's interval.
     pub async fn open(parts: Parts) -> Result<Self, ShardError> {
         let Parts { group, me, timers, log, snapshots, content, network, time, .. } = parts;
         let guard = Guard::new(&log.state(), parts.promised);
@@ -191,9 +197,8 @@ impl Shard {
             .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
         let counts = Arc::new(Counting::default());
         let (snapshot_askers, askers) = mpsc::channel(limits::SNAPSHOT_ASKERS_MAX);
-        let turn = propose::Turn::default();
         let (proposer, propose_loop) =
-            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), Arc::clone(&turn));
+            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), parts.pacer);
         let (leases, lease_asked) = gather();
         let lease = Lease {
             raft: raft.clone(),
@@ -206,6 +211,7 @@ impl Shard {
                 group,
                 me,
                 metrics: raft.metrics(),
+                server_metrics: raft.server_metrics(),
                 raft,
                 replica,
                 log,
@@ -221,7 +227,6 @@ impl Shard {
                 served: tokio::sync::Mutex::default(),
                 counts,
                 timers,
-                turn,
                 lost_leader: Notify::new(),
                 snapshot_askers,
                 tasks: Mutex::default(),
@@ -288,6 +293,11 @@ impl Shard {
         self.inner.counts.read()
     }
 
+    /// Returns how its entries and rounds went.
+    pub fn histograms(&self) -> &Histograms {
+        self.inner.counts.histograms()
+    }
+
     /// Founds the group with these replicas. Idempotent: a group that exists stays as it is.
     pub async fn found(&self, replicas: &[ReplicaId]) -> Result<(), ShardError> {
         let nodes: BTreeMap<u64, EmptyNode> =
@@ -349,7 +359,11 @@ fn config(timers: Timers, guard: Guard) -> Result<Config, ShardError> {
     Config {
         cluster_name: "steadfast".into(),
         heartbeat_interval: ms(timers.heartbeat),
-        heartbeat_min_interval: Some(ms(timers.heartbeat)),
+        // Each group would beat at times of its own; the node beats for all of them at once.
+        enable_heartbeat: false,
+        // A beat skips a follower that has answered for entries in the meantime. Half an interval,
+        // so that a beat which comes a little early is not skipped for the beat before it.
+        heartbeat_min_interval: Some(ms(timers.heartbeat / 2).max(1)),
         election_timeout_min: ms(timers.election_min),
         election_timeout_max: ms(timers.election_max),
         // The log measures itself in bytes and says when to snapshot and to purge.

@@ -1,12 +1,14 @@
 //! The way of a command into the log: admitted, batched, proposed, answered.
 //!
 //! ```text
-//!   submit --> queue --> [ one entry: many commands ] --> openraft --> apply --> each its reply
-//!   (bounded)            at most one in flight
+//!   submit --> queue --> turn --> [ one entry: many commands ] --> openraft --> apply --> each its
+//!   (bounded)                     at most one in flight                                  reply
 //! ```
 //!
-//! While an entry is in flight, the commands that arrive gather for the next one. So a lone client
-//! waits for nobody, and sixty-four clients share one entry, one write and one fsync.
+//! While an entry is in flight, the commands that arrive gather for the next one; then the shard
+//! waits for its turn, which it shares with the node's other shards ([`Pacer`]). So a lone client
+//! waits for nobody, and sixty-four clients share one entry, one write and one fsync. Commands go
+//! into entries, and entries into the log, in the order of submission (D17).
 //!
 //! A command whose client gave up is dropped while it is in the queue, and then it was certainly
 //! not applied; once it is part of an entry its fate is unknown until the reply comes. The two are
@@ -18,11 +20,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ClientWriteResult;
 use openraft::{Raft, ServerState};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::counts::Counting;
 use super::machine::Machine;
 use super::outcome::{self, Lost};
+use super::pacer::Pacer;
 use super::time::ShardTime;
 use super::types::{EncodedEntry, OnComplete, Types, position};
 use crate::command::{Command, Entry, Reply, codec};
@@ -80,7 +84,7 @@ pub enum Overload {
 }
 
 /// Held while an entry is in flight, and while leadership is being transferred: never both.
-pub type Turn = Arc<Mutex<()>>;
+type InFlight = Arc<Mutex<()>>;
 
 /// The submitting end of the queue.
 #[derive(Clone, Debug)]
@@ -88,6 +92,8 @@ pub struct Proposer {
     queue: mpsc::Sender<Proposal>,
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
+    in_flight: InFlight,
+    pacer: Pacer,
 }
 
 /// The proposing end of the queue.
@@ -99,7 +105,8 @@ pub struct ProposeLoop {
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
     counts: Arc<Counting>,
-    turn: Turn,
+    in_flight: InFlight,
+    pacer: Pacer,
     /// A command that did not fit into the last entry.
     left_over: Option<Proposal>,
 }
@@ -109,12 +116,21 @@ pub fn queue(
     raft: Raft<Types, Machine>,
     time: Arc<ShardTime>,
     counts: Arc<Counting>,
-    turn: Turn,
+    pacer: Pacer,
 ) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
     let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let proposer = Proposer { queue: sender, bytes: Arc::clone(&bytes), tick: Arc::clone(&tick) };
-    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, turn, left_over: None })
+    let in_flight = InFlight::default();
+    let proposer = Proposer {
+        queue: sender,
+        bytes: Arc::clone(&bytes),
+        tick: Arc::clone(&tick),
+        in_flight: Arc::clone(&in_flight),
+        pacer: pacer.clone(),
+    };
+    let proposing =
+        ProposeLoop { raft, time, queue, bytes, tick, counts, in_flight, pacer, left_over: None };
+    (proposer, proposing)
 }
 
 impl Proposer {
@@ -130,7 +146,9 @@ impl Proposer {
         let ticket = Ticket::default();
         let ticket_here = ticket.clone();
         let proposal = Proposal { command, bytes, ticket: ticket_here, room, reply: sender };
+        self.pacer.queued();
         if self.queue.try_send(proposal).is_err() {
+            self.pacer.dequeued(1);
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Overload::Count);
         }
@@ -141,14 +159,19 @@ impl Proposer {
     pub fn tick(&self) {
         self.tick.notify_one();
     }
+
+    /// Waits until no entry is in flight. None is proposed while what this returns is held.
+    pub async fn pause(&self) -> MutexGuard<'_, ()> {
+        self.in_flight.lock().await
+    }
 }
 
 impl ProposeLoop {
     /// Proposes until every [`Proposer`] is gone.
     pub async fn run(mut self) {
-        let turn = Arc::clone(&self.turn);
+        let in_flight = Arc::clone(&self.in_flight);
         while let Some(batch) = self.gather().await {
-            let _turn = turn.lock().await;
+            let _alone = in_flight.lock().await;
             match self.stamp() {
                 Some(stamp) => self.propose(stamp, batch).await,
                 None => self.refuse(batch),
@@ -156,8 +179,8 @@ impl ProposeLoop {
         }
     }
 
-    /// Waits for work and takes what one entry can hold of it. An empty batch is a tick; `None` is
-    /// the end.
+    /// Waits for work and for the turn to propose it, and takes what one entry can hold of it. An
+    /// empty batch is a tick; `None` is the end.
     async fn gather(&mut self) -> Option<Vec<Proposal>> {
         loop {
             if self.left_over.is_none() {
@@ -167,6 +190,7 @@ impl ProposeLoop {
                     () = self.tick.notified() => return Some(self.fill()),
                 }
             }
+            self.pacer.turn().await;
             let batch = self.fill();
             if !batch.is_empty() {
                 return Some(batch);
@@ -177,7 +201,7 @@ impl ProposeLoop {
     /// Takes queued commands, but for those withdrawn, up to the bounds of one entry.
     fn fill(&mut self) -> Vec<Proposal> {
         let mut batch = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut dequeued) = (0, 0);
         while let Some(next) = self.left_over.take().or_else(|| self.queue.try_recv().ok()) {
             let full = batch.len() == limits::ENTRY_COMMANDS_MAX
                 || (!batch.is_empty() && limits::ENTRY_BYTES_MAX < bytes + next.bytes);
@@ -185,6 +209,7 @@ impl ProposeLoop {
                 self.left_over = Some(next);
                 break;
             }
+            dequeued += 1;
             // Nobody waits where the client went away: it takes its command with it.
             if !next.reply.is_closed() && next.ticket.take() {
                 bytes += next.bytes;
@@ -193,6 +218,7 @@ impl ProposeLoop {
                 self.bytes.fetch_sub(next.bytes, Ordering::Relaxed);
             }
         }
+        self.pacer.dequeued(dequeued);
         batch
     }
 
@@ -212,7 +238,11 @@ impl ProposeLoop {
         let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         let (done, finished) = oneshot::channel::<()>();
         let queued_bytes = Arc::clone(&self.bytes);
-        let responder = OnComplete(Box::new(move |result| {
+        let (counts, proposed) = (Arc::clone(&self.counts), Instant::now());
+        let responder = OnComplete(Box::new(move |result: ClientWriteResult<Types>| {
+            if result.is_ok() {
+                counts.applied(proposed.elapsed());
+            }
             answer(replies, result);
             queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             drop(done);
@@ -250,6 +280,18 @@ impl ProposeLoop {
             // The client may have gone.
             drop(proposal.reply.send(Err(lost)));
         }
+    }
+}
+
+/// What is still queued when the shard stops is lost to its clients, and no round waits for it.
+impl Drop for ProposeLoop {
+    fn drop(&mut self) {
+        self.queue.close();
+        let mut dequeued = usize::from(self.left_over.is_some());
+        while self.queue.try_recv().is_ok() {
+            dequeued += 1;
+        }
+        self.pacer.dequeued(dequeued);
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::ReadPolicy;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Shard;
 use super::gather::{Answering, Asking, Unanswered, Waiting, gather};
@@ -80,6 +81,7 @@ impl From<Unanswered> for Unconfirmed {
 pub struct Taken {
     shard: Shard,
     waiting: Option<Waiting<Confirmed>>,
+    began: Instant,
 }
 
 impl Shard {
@@ -92,7 +94,7 @@ impl Shard {
         let waiting = reads.asked().take()?;
         reads.in_round.store(true, Ordering::Relaxed);
         self.inner.counts.confirming(waiting.count());
-        Some(Taken { shard: self.clone(), waiting: Some(waiting) })
+        Some(Taken { shard: self.clone(), waiting: Some(waiting), began: Instant::now() })
     }
 
     /// Has openraft confirm that this replica leads, by heartbeats of its own, and waits until what
@@ -134,6 +136,7 @@ impl Taken {
 
     fn answer(&mut self, confirmed: Confirmed) {
         if let Some(waiting) = self.waiting.take() {
+            self.shard.inner.counts.confirmed(self.began.elapsed());
             waiting.answer(&confirmed);
         }
     }

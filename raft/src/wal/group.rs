@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::front::{Front, split};
@@ -118,6 +119,11 @@ impl Wal {
     /// Returns what the log has done and holds.
     pub fn counts(&self) -> Counts {
         self.shared.gauges.counts()
+    }
+
+    /// Returns how many seconds each sync took. Clones are one.
+    pub fn sync_seconds(&self) -> &Histogram {
+        &self.shared.gauges.sync_seconds
     }
 
     /// Asks the writer to write and sync what is queued, and stop. Later changes are refused.

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::time::Instant;
+
 use super::batch::{BLOCK_BYTES, BatchBuffer, HEAD_BYTES, HEADER_BYTES, Header, Secret, SegmentId};
 use super::index::{BatchAt, Index};
 use super::record::{Record, records};
@@ -77,7 +79,9 @@ impl Tail {
 
     /// Makes all that was written durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        let began = Instant::now();
         self.segments.live[&self.segment].file.file.sync_data()?;
+        self.gauges.sync_seconds.observe(began.elapsed().as_secs_f64());
         self.gauges.syncs.fetch_add(1, Ordering::Relaxed);
         self.synced = self.sequence;
         self.gauges.set_synced(self.synced);

@@ -21,6 +21,8 @@ use crate::snapshot::{PlainSnapshots, Snapshots};
 use crate::wal::{self, Place, Start, WalConfig};
 use crate::words::{Boot, DirectoryId, GroupId, NodeId, ShardId};
 
+mod beats;
+mod proposals;
 mod snapshots;
 
 const GROUP: GroupId = GroupId::first(ShardId(1));
