@@ -34,7 +34,7 @@ pub(super) fn log(sync_latency: Duration) -> Wal {
     let place = Place { disk, directory, id: DirectoryId(1), boot: Boot(1) };
     let config = WalConfig { segment_bytes: 64 << 20, segments_max: 4, memory_bytes_max: 64 << 20 };
     let (wal, writer) = wal::open(&place, Start::First, config).unwrap();
-    runtime::spawn(writer.run_task(sync_latency));
+    runtime::spawn(writer.run_task(move || sync_latency));
     wal
 }
 
@@ -46,6 +46,7 @@ pub(super) async fn transport(fabric: &Fabric, node: NodeId, handle: Handler) ->
         boots: Boots::first(DirectoryId(node.0.into()), 1),
         recovered: Sequence(0),
         synced: Sequence(0),
+        lease: TIMERS.election_max,
         peer: address(node),
         http: String::new(),
     };
@@ -54,6 +55,7 @@ pub(super) async fn transport(fabric: &Fabric, node: NodeId, handle: Handler) ->
         accept: Arc::new(|_| Ok(())),
         make_exchange: Arc::new(Exchange::default),
         take_exchange: Arc::new(|_, _| Ok(())),
+        lost: Arc::new(|_| ()),
         handle,
     };
     let net = Arc::new(fabric.host(&format!("h{node}")));
@@ -79,6 +81,8 @@ pub(super) async fn open(number: u32, wal: &Wal, pacer: &Pacer, transport: Trans
         content: Content::default(),
         network: Network::new(transport, group, REPLICA, Arc::new(|_| ())),
         time: Arc::new(time),
+        promised: TIMERS.election_max,
+        reads_wait: Arc::default(),
         pressure: wal.pressure(),
         pacer: pacer.clone(),
     };
