@@ -126,7 +126,7 @@ pub fn get_text(input: &mut impl Buf) -> Result<String, DecodeError> {
         return Err(DecodeError::OutOfBounds { what: "text" });
     }
     let bytes = get_bytes(input, len)?;
-    String::from_utf8(bytes.into()).map_err(|_| DecodeError::OutOfBounds { what: "text" })
+    String::from_utf8(bytes.into()).map_err(|_not_utf8| DecodeError::OutOfBounds { what: "text" })
 }
 
 fn get_bytes(input: &mut impl Buf, len: usize) -> Result<Bytes, DecodeError> {
