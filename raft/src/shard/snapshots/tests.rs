@@ -132,9 +132,9 @@ fn saving_twice_at_once_leaves_one_that_is_whole() {
 #[test]
 fn a_snapshot_of_a_newer_release_is_refused_and_kept() {
     bench(|bench| async move {
-        bench.publish(5, &[2, 0, 0, 0]);
-        let refused = bench.snapshots.open().await.expect_err("version 2 is unknown here");
-        assert!(refused.to_string().contains("version 2"), "{refused}");
+        bench.publish(5, &[3, 0, 0, 0]);
+        let refused = bench.snapshots.open().await.expect_err("version 3 is unknown here");
+        assert!(refused.to_string().contains("version 3"), "{refused}");
         assert_eq!(bench.listed(), [5]);
     });
 }
