@@ -81,13 +81,16 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
+/// What a peer was asked, and what it said.
+type Answered = (Vec<Question>, Result<Bytes, NoAnswer>);
+
 /// A question to the peers on behalf of the reads that were taken before it was sent.
 struct Round {
     /// Groups that no majority has confirmed yet.
     undecided: BTreeMap<GroupId, (Taken, Reign)>,
     /// Groups that cannot be confirmed so.
     unfit: Vec<Taken>,
-    answers: FuturesUnordered<BoxFuture<'static, (Vec<Question>, Result<Bytes, NoAnswer>)>>,
+    answers: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// When the answers are late.
     deadline: Instant,
 }
@@ -173,10 +176,7 @@ impl Round {
     }
 }
 
-async fn answer(
-    questions: Vec<Question>,
-    waiting: Waiting,
-) -> (Vec<Question>, Result<Bytes, NoAnswer>) {
+async fn answer(questions: Vec<Question>, waiting: Waiting) -> Answered {
     (questions, waiting.await)
 }
 
