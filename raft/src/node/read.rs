@@ -1,15 +1,23 @@
-//! The kinds of reads (D6). None ever gives less than it says.
+//! The kinds of reads (D6), and the bytes that name them in [`super::forward`]. None ever gives
+//! less than it says.
 
 use std::time::Duration;
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::Inner;
 use super::api::{Answer, Consistency, Guarantee, Operation, Refusal};
 use super::router::Miss;
+use crate::command::codec::DecodeError;
+use crate::command::codec::fields::{get_option, put_option};
 use crate::shard::Shard;
 use crate::shard::lookup::{Lookup, ReadFailure};
 use crate::words::Key;
+
+const LINEARIZABLE: u8 = 0;
+const LEASE: u8 = 1;
+const STALE: u8 = 2;
 
 /// Whether any replica may carry it out, not the leader's alone.
 pub(super) fn takes_any_replica(operation: &Operation) -> bool {
@@ -67,6 +75,49 @@ impl Inner {
             node: self.me(),
             staleness_ms: staleness.map(millis),
         }
+    }
+}
+
+pub(super) fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
+    match consistency {
+        Consistency::Linearizable => out.put_u8(LINEARIZABLE),
+        Consistency::Lease => out.put_u8(LEASE),
+        Consistency::Stale { max_staleness } => {
+            out.put_u8(STALE);
+            put_option(out, max_staleness.map(millis));
+        }
+    }
+}
+
+pub(super) fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
+    match input.try_get_u8()? {
+        LINEARIZABLE => Ok(Consistency::Linearizable),
+        LEASE => Ok(Consistency::Lease),
+        STALE => {
+            let max_staleness = get_option(input)?.map(Duration::from_millis);
+            Ok(Consistency::Stale { max_staleness })
+        }
+        tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
+    }
+}
+
+pub(super) fn put_guarantee(out: &mut BytesMut, guarantee: Guarantee) {
+    match guarantee {
+        Guarantee::Linearizable => out.put_u8(LINEARIZABLE),
+        Guarantee::Lease => out.put_u8(LEASE),
+        Guarantee::Stale { staleness } => {
+            out.put_u8(STALE);
+            out.put_u64(millis(staleness));
+        }
+    }
+}
+
+pub(super) fn get_guarantee(input: &mut Bytes) -> Result<Guarantee, DecodeError> {
+    match input.try_get_u8()? {
+        LINEARIZABLE => Ok(Guarantee::Linearizable),
+        LEASE => Ok(Guarantee::Lease),
+        STALE => Ok(Guarantee::Stale { staleness: Duration::from_millis(input.try_get_u64()?) }),
+        tag => Err(DecodeError::UnknownTag { what: "guarantee", tag }),
     }
 }
 

@@ -28,9 +28,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use self::reasons::{get_doubt, get_refusal, put_doubt, put_refusal};
 use super::api::{
-    Answer, Consistency, Facts, Found, Guarantee, Operation, ReadAnswer, RequestError, WriteAnswer,
-    WriteResult,
+    Answer, Facts, Found, Operation, ReadAnswer, RequestError, WriteAnswer, WriteResult,
 };
+use super::read::{get_consistency, get_guarantee, put_consistency, put_guarantee};
 use crate::command::Command;
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
@@ -48,9 +48,6 @@ const READ: u8 = 1;
 const WRITE: u8 = 2;
 const CHANGE: u8 = 3;
 const MAP_VERSION: u8 = 4;
-const LINEARIZABLE: u8 = 0;
-const LEASE: u8 = 1;
-const STALE: u8 = 2;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -217,53 +214,6 @@ fn end(input: &Bytes) -> Result<(), DecodeError> {
     }
 }
 
-fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
-    match consistency {
-        Consistency::Linearizable => out.put_u8(LINEARIZABLE),
-        Consistency::Lease => out.put_u8(LEASE),
-        Consistency::Stale { max_staleness } => {
-            out.put_u8(STALE);
-            put_option(out, max_staleness.map(millis));
-        }
-    }
-}
-
-fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeError> {
-    match input.try_get_u8()? {
-        LINEARIZABLE => Ok(Consistency::Linearizable),
-        LEASE => Ok(Consistency::Lease),
-        STALE => {
-            let max_staleness = get_option(input)?.map(Duration::from_millis);
-            Ok(Consistency::Stale { max_staleness })
-        }
-        tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
-    }
-}
-
-fn put_guarantee(out: &mut BytesMut, guarantee: Guarantee) {
-    match guarantee {
-        Guarantee::Linearizable => out.put_u8(LINEARIZABLE),
-        Guarantee::Lease => out.put_u8(LEASE),
-        Guarantee::Stale { staleness } => {
-            out.put_u8(STALE);
-            out.put_u64(millis(staleness));
-        }
-    }
-}
-
-fn get_guarantee(input: &mut Bytes) -> Result<Guarantee, DecodeError> {
-    match input.try_get_u8()? {
-        LINEARIZABLE => Ok(Guarantee::Linearizable),
-        LEASE => Ok(Guarantee::Lease),
-        STALE => Ok(Guarantee::Stale { staleness: Duration::from_millis(input.try_get_u64()?) }),
-        tag => Err(DecodeError::UnknownTag { what: "guarantee", tag }),
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 fn put_facts(out: &mut BytesMut, facts: &Facts) {
     out.put_u32(facts.shard.0);
     out.put_u32(facts.node.0);
@@ -347,6 +297,7 @@ fn get_result(input: &mut Bytes) -> Result<WriteResult, DecodeError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::api::{Consistency, Guarantee};
     use super::*;
     use crate::node::api::{Bound, Doubt, Refusal};
 
