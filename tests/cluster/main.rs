@@ -6,7 +6,7 @@
 //!   http         a client that knows whether its request was sent
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
-//!   kills stops directories input peers views pressure    what is done to them
+//!   kills stops directories input peers views pressure size    what is done to them
 //! ```
 //!
 //! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
@@ -27,6 +27,7 @@ mod peers;
 mod pressure;
 mod process;
 mod segments;
+mod size;
 mod stops;
 mod views;
 
