@@ -87,14 +87,18 @@ pub(super) async fn raise(nodes: &mut Nodes, shape: Shape) -> anyhow::Result<Rai
     let peers = nodes.each.iter().map(|node| node.peer.to_string()).collect();
     let founded = found(&nodes.client, peers, shape).await.context("the cluster is not founded")?;
     let report =
-        until(nodes, deadline, "the cluster is healthy", |it| it.meets(Goal::Healthy)).await?;
+        until(nodes, deadline, "the cluster is healthy", |it| {
+            // Beside those that hold keys there is the meta shard.
+            it.meets(Goal::Healthy) && it.shards.len() == 1 + shape.shards as usize
+        })
+        .await?;
     Ok(Raised { report, took: started.elapsed(), founded })
 }
 
 /// Founds the cluster. Returns whether it was not there before.
-async fn found(client: &Client, peers: Vec<String>, shape: Shape) -> Result<bool, ClientError> {
-    let Shape { shards: _, .. } = shape;
-    Ok(client.init(peers).await?.founded)
+async fn found(client: &Client, nodes: Vec<String>, shape: Shape) -> Result<bool, ClientError> {
+    let request = InitRequest { nodes, shards: shape.shards, replicas: REPLICAS_DEFAULT };
+    Ok(client.init(&request).await?.founded)
 }
 
 /// Waits until the nodes say so.

@@ -6,7 +6,7 @@
 //!   http         a client that knows whether its request was sent
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
-//!   founding kills leaders stops directories input peers views pressure    what is done to them
+//!   founding kills leaders stops directories input peers views pressure size    what is done to them
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -31,6 +31,7 @@ mod peers;
 mod pressure;
 mod process;
 mod segments;
+mod size;
 mod stops;
 mod views;
 
