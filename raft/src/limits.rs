@@ -76,6 +76,25 @@ pub const REPLICAS_MIN: u32 = 3;
 /// Replicas of each shard of a new cluster, by default.
 pub const REPLICAS_DEFAULT: u32 = 3;
 
+/// How long a node must have been connected without a break before it is preferred as a leader, and
+/// how long a leader leads before it looks for a better one: no decision is based on a moment.
+pub const LEADER_STABLE_MIN: Duration = Duration::from_secs(5);
+/// Time between two looks at who should lead what.
+pub const LEADER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Most entries that a follower may lack and still be asked to lead: it gets them first, and until
+/// then nobody can write.
+pub const TRANSFER_LAG_ENTRIES_MAX: u64 = 64;
+/// Most transfers of one shard within [`TRANSFERS_WINDOW`], those that an operator asks for aside.
+pub const TRANSFERS_MAX: usize = 2;
+/// The time in which they are counted.
+pub const TRANSFERS_WINDOW: Duration = Duration::from_secs(60);
+/// How long a leader that an operator chose stays, whatever the preference says.
+pub const OPERATOR_CHOICE_STANDS: Duration = Duration::from_secs(600);
+/// Most transfers that a node remembers; the oldest go first.
+pub const MOVES_KEPT_MAX: usize = 1_024;
+/// Transfers of one shard that it remembers.
+pub const MOVES_KEPT_PER_SHARD: usize = 4;
+
 /// Most bytes in one write to the log: one batch of queued records.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
 /// Most records that wait for the log's writer.
@@ -119,6 +138,9 @@ pub const SNAPSHOT_COPY_BYTES: usize = 1 << 20;
 /// code to it.
 pub const SNAPSHOTS_KEPT: usize = 2;
 
+/// Most askers that wait for a snapshot of a shard.
+pub const SNAPSHOT_ASKERS_MAX: usize = 8;
+
 /// How long a node may take to answer a step of founding a cluster.
 pub const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two announcements of a node's new addresses, at first.
@@ -149,5 +171,7 @@ const _: () = assert!(2 * TEXT_BYTES_MAX * NODES_MAX < ENTRY_BYTES_MAX / 2);
 const _: () = assert!(8 * NODES_MAX * (SHARDS_MAX as usize + 1) < ENTRY_BYTES_MAX / 2);
 const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < PEER_SILENCE_MAX.as_millis());
 const _: () = assert!(2 * (BATCH_BYTES_MAX as u64) <= SEGMENT_BYTES_MIN);
+const _: () = assert!(TRANSFERS_MAX <= MOVES_KEPT_PER_SHARD);
+const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < LEADER_STABLE_MIN.as_millis());
 const _: () = assert!(0 < EXPIRED_PER_ENTRY_MAX);
 const _: () = assert!(CHUNK_BYTES < 128 << 10);

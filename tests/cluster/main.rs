@@ -6,7 +6,7 @@
 //!   http         a client that knows whether its request was sent
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
-//!   founding kills stops directories input peers views pressure    what is done to them
+//!   founding kills leaders stops directories input peers views pressure  what is done to them
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -25,6 +25,7 @@ mod harness;
 mod http;
 mod input;
 mod kills;
+mod leaders;
 mod load;
 mod peers;
 mod pressure;

@@ -231,7 +231,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes this node's part of an exchange.
+    /// Makes this node's part of an exchange, but for what concerns leaders.
     pub(super) fn exchange(&self, log_times: Vec<(GroupId, LogTime)>) -> Exchange {
         let identity = self.identity();
         Exchange {
@@ -240,6 +240,7 @@ impl Directory {
             synced: self.wal.synced(),
             wall_ms: self.clock.wall_ms(),
             log_times,
+            ..Exchange::default()
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Inner, forward};
 use crate::limits;
 use crate::shard::{Shard, network};
-use crate::transport::exchange::Exchange;
+use crate::transport::exchange::{Exchange, Move, Standing};
 use crate::transport::frame::{Kind, Reason, Refused};
 use crate::transport::refusal::Refusal;
 use crate::transport::{Callbacks, Incoming};
@@ -21,14 +21,22 @@ use crate::words::{GroupId, LogTime, NodeId};
 pub(super) fn callbacks(inner: &Arc<Inner>) -> Callbacks {
     let directory = || Arc::clone(&inner.directory);
     let (present, accept, exchange) = (directory(), directory(), directory());
-    let [times, take, handle] = std::array::from_fn(|_| Arc::downgrade(inner));
+    let [times, tell, take, lost, handle] = std::array::from_fn(|_| Arc::downgrade(inner));
     Callbacks {
         present: Arc::new(move || present.present()),
         accept: Arc::new(move |presented| accept.accept(presented)),
-        make_exchange: Arc::new(move || exchange.exchange(log_times(&times))),
+        make_exchange: Arc::new(move || {
+            let (standing, moves) = leaders(&tell);
+            Exchange { standing, moves, ..exchange.exchange(log_times(&times)) }
+        }),
         take_exchange: Arc::new(move |node, exchange| match take.upgrade() {
             Some(inner) => inner.take_exchange(node, exchange),
             None => Ok(()),
+        }),
+        lost: Arc::new(move |node| {
+            if let Some(inner) = lost.upgrade() {
+                inner.peer_lost(node);
+            }
         }),
         handle: Arc::new(move |incoming| {
             let inner = handle.upgrade();
@@ -47,6 +55,13 @@ fn log_times(inner: &Weak<Inner>) -> Vec<(GroupId, LogTime)> {
     shards.iter().filter_map(|shard| Some((shard.group(), shard.time().current()?))).collect()
 }
 
+fn leaders(inner: &Weak<Inner>) -> (Standing, Vec<Move>) {
+    match inner.upgrade() {
+        Some(inner) => (inner.standing(), inner.leaders.tell()),
+        None => (Standing::Draining, Vec::new()),
+    }
+}
+
 impl Inner {
     fn take_exchange(&self, node: NodeId, exchange: &Exchange) -> Result<(), Refusal> {
         self.directory.hear(node, exchange)?;
@@ -56,6 +71,7 @@ impl Inner {
                 shard.time().observe_received(*time);
             }
         }
+        self.leaders.hear(node, exchange.standing, &exchange.moves);
         self.samples().observe(node, exchange.wall_ms, self.seams.clock.boottime());
         Ok(())
     }
@@ -77,6 +93,7 @@ impl Inner {
             }
             Kind::ReadIndex => self.replica(group)?.read_index(body).await,
             Kind::Forward => self.forwarded(group, body).await,
+            Kind::Transfer => self.transfer_for_peer(group, body).await,
             Kind::Claim => Ok(self.claimed_by_peer(body).await?.encode()),
             Kind::Release => Ok(self.released_by_peer(body).await?.encode()),
             Kind::Found => Ok(self.found_for_peer(body).await?.encode()),

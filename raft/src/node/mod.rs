@@ -32,6 +32,7 @@ mod forward;
 mod founding;
 mod here;
 pub mod identity;
+pub mod leaders;
 pub mod memory;
 mod metrics;
 mod placement;
@@ -40,6 +41,7 @@ mod record;
 mod replicas;
 mod router;
 mod running;
+pub mod snapshot;
 mod status;
 mod table;
 
@@ -48,6 +50,7 @@ use self::api::{
     ShardHash, WriteAnswer,
 };
 use self::directory::Directory;
+use self::leaders::Leaders;
 use self::running::WriterTask;
 use self::table::Table;
 
@@ -120,6 +123,7 @@ struct Inner {
     samples: Arc<Mutex<Samples>>,
     /// Told by the shards when reads wait for their confirmation.
     reads_wait: Arc<Notify>,
+    leaders: Leaders,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,
@@ -268,4 +272,4 @@ impl Default for Settings {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::node) mod tests;

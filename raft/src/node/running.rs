@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::leaders::Leaders;
 use super::{Inner, Node, NodeConfig, Seams, StartError, confirm, directory, dispatch};
 use crate::limits;
 use crate::runtime::{self, Task, watch};
@@ -13,9 +13,6 @@ use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::transport::Transport;
 use crate::wal::Writer;
-
-/// How often a node looks whether a full disk keeps a leader here from its work.
-const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The writer of the log: a thread on a real disk, a task on a simulated one.
 #[derive(Debug)]
@@ -47,6 +44,7 @@ impl Node {
             joined: tokio::sync::Mutex::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
+            leaders: Leaders::default(),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -83,13 +81,12 @@ impl Node {
     }
 
     /// Hands leadership over, by `deadline` at the latest, and goes on to serve: requests that come
-    /// meanwhile are forwarded to whoever leads.
+    /// meanwhile are forwarded to whoever leads. From now on nobody asks this node to lead.
     pub async fn hand_over(&self, deadline: Instant) {
         self.inner.stopping.store(true, Ordering::Relaxed);
-        for shard in self.inner.shards() {
-            if !shard.hand_over(deadline).await {
-                tracing::warn!(group = %shard.group(), "leadership could not be handed over");
-            }
+        self.inner.transport().tell_all();
+        if !self.inner.give_away(deadline).await {
+            tracing::warn!("leadership could not be handed over");
         }
     }
 
@@ -147,7 +144,7 @@ impl Inner {
     /// Starts the tasks that look after the node as a whole.
     fn watch_over(self: &Arc<Self>) {
         self.own(runtime::spawn(confirm::run(Arc::clone(self))));
-        let [memory, refusal, disk, leases] = std::array::from_fn(|_| Arc::clone(self));
+        let [memory, refusal, leaders, leases] = std::array::from_fn(|_| Arc::clone(self));
         self.own(runtime::spawn(async move {
             if let Err(error) = leases.directory.outlive_leases().await {
                 leases.fail(format!("the identity cannot be written: {error}"));
@@ -161,22 +158,6 @@ impl Inner {
             let told = refusal.transport().must_stop().await;
             refusal.fail(told.to_string());
         }));
-        self.own(runtime::spawn(async move { disk.leave_when_full().await }));
-    }
-
-    /// A leader whose disk is full hands its shards to nodes that have room.
-    async fn leave_when_full(&self) {
-        loop {
-            tokio::time::sleep(DISK_CHECK_INTERVAL).await;
-            if !matches!(self.directory.wal().admit(1), Err(crate::wal::Full::Disk)) {
-                continue;
-            }
-            for shard in self.shards() {
-                if shard.leads() {
-                    tracing::warn!(group = %shard.group(), "the disk is full: handing over");
-                    shard.hand_over(Instant::now() + DISK_CHECK_INTERVAL).await;
-                }
-            }
-        }
+        self.own(runtime::spawn(leaders.keep_leaders()));
     }
 }

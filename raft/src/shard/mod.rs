@@ -26,8 +26,9 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::impls::EmptyNode;
 use openraft::metrics::RaftMetrics;
 use openraft::{Config, Raft, SnapshotPolicy};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+pub mod campaign;
 pub mod confirm;
 pub mod counts;
 pub mod fetch;
@@ -72,6 +73,7 @@ use self::snapshots::ShardSnapshots;
 use self::stale::Freshness;
 use self::time::ShardTime;
 use self::types::Types;
+use crate::limits;
 use crate::runtime::{self, Task, watch};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, ReplicaId};
@@ -143,6 +145,10 @@ struct Inner {
     served: tokio::sync::Mutex<Option<SnapshotData>>,
     counts: Arc<Counting>,
     timers: Timers,
+    turn: propose::Turn,
+    /// Rung when the leader's process seems to be gone.
+    lost_leader: Notify,
+    snapshot_askers: mpsc::Sender<space::Asker>,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
@@ -184,8 +190,10 @@ impl Shard {
             .await
             .map_err(|fatal| ShardError::Refused { group, why: fatal.to_string() })?;
         let counts = Arc::new(Counting::default());
+        let (snapshot_askers, askers) = mpsc::channel(limits::SNAPSHOT_ASKERS_MAX);
+        let turn = propose::Turn::default();
         let (proposer, propose_loop) =
-            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts));
+            propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), Arc::clone(&turn));
         let (leases, lease_asked) = gather();
         let lease = Lease {
             raft: raft.clone(),
@@ -213,6 +221,9 @@ impl Shard {
                 served: tokio::sync::Mutex::default(),
                 counts,
                 timers,
+                turn,
+                lost_leader: Notify::new(),
+                snapshot_askers,
                 tasks: Mutex::default(),
             }),
         };
@@ -222,7 +233,8 @@ impl Shard {
         shard.own(runtime::spawn(guard.lift(shard.raft().clone())));
         shard.own(runtime::spawn(ticks::run(shard.clone())));
         shard.own(runtime::spawn(counts::leader_changes(shard.clone())));
-        shard.own(runtime::spawn(space::run(shard.clone(), parts.pressure)));
+        shard.own(runtime::spawn(campaign::run(shard.clone())));
+        shard.own(runtime::spawn(space::run(shard.clone(), parts.pressure, askers)));
         Ok(shard)
     }
 

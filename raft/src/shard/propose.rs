@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ClientWriteResult;
 use openraft::{Raft, ServerState};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 
 use super::counts::Counting;
 use super::machine::Machine;
@@ -79,6 +79,9 @@ pub enum Overload {
     Bytes,
 }
 
+/// Held while an entry is in flight, and while leadership is being transferred: never both.
+pub type Turn = Arc<Mutex<()>>;
+
 /// The submitting end of the queue.
 #[derive(Clone, Debug)]
 pub struct Proposer {
@@ -96,6 +99,7 @@ pub struct ProposeLoop {
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
     counts: Arc<Counting>,
+    turn: Turn,
     /// A command that did not fit into the last entry.
     left_over: Option<Proposal>,
 }
@@ -105,11 +109,12 @@ pub fn queue(
     raft: Raft<Types, Machine>,
     time: Arc<ShardTime>,
     counts: Arc<Counting>,
+    turn: Turn,
 ) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
     let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
     let proposer = Proposer { queue: sender, bytes: Arc::clone(&bytes), tick: Arc::clone(&tick) };
-    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, left_over: None })
+    (proposer, ProposeLoop { raft, time, queue, bytes, tick, counts, turn, left_over: None })
 }
 
 impl Proposer {
@@ -141,7 +146,9 @@ impl Proposer {
 impl ProposeLoop {
     /// Proposes until every [`Proposer`] is gone.
     pub async fn run(mut self) {
+        let turn = Arc::clone(&self.turn);
         while let Some(batch) = self.gather().await {
+            let _turn = turn.lock().await;
             match self.stamp() {
                 Some(stamp) => self.propose(stamp, batch).await,
                 None => self.refuse(batch),

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Shard;
 use super::types::position;
@@ -22,22 +23,50 @@ const SNAPSHOT_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long openraft may take to adopt a snapshot that lies ready.
 const ADOPTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Snapshots whenever the log asks this shard to, until the log is closed.
-pub async fn run(shard: Shard, mut pressure: watch::Receiver<Vec<GroupId>>) {
+/// Somebody who waits for a snapshot.
+pub type Asker = oneshot::Sender<Result<LogPosition, SnapshotError>>;
+
+/// Snapshots whenever the log, or somebody, asks this shard to, until the log is closed.
+pub async fn run(
+    shard: Shard,
+    mut pressure: watch::Receiver<Vec<GroupId>>,
+    mut askers: mpsc::Receiver<Asker>,
+) {
     let group = shard.group();
-    while pressure.wait_for(|pressed| pressed.contains(&group)).await.is_ok() {
-        let pause = match shard.snapshot().await {
+    loop {
+        let asker = tokio::select! {
+            biased;
+            pressed = pressure.wait_for(|pressed| pressed.contains(&group)) => {
+                if pressed.is_err() {
+                    return;
+                }
+                None
+            }
+            Some(asker) = askers.recv() => Some(asker),
+        };
+        let saved = shard.snapshot().await;
+        let pause = match &saved {
             Ok(_) => SNAPSHOT_INTERVAL_MIN,
             Err(error) => {
                 tracing::warn!(%group, %error, "snapshot failed; the earlier ones stand");
                 SNAPSHOT_RETRY_INTERVAL
             }
         };
+        if let Some(asker) = asker {
+            // Whoever asked may have gone; the snapshot stays.
+            drop(asker.send(saved));
+        }
         tokio::time::sleep(pause).await;
     }
 }
 
 impl Shard {
+    /// Asks for a snapshot, which is taken also if nobody waits for it. `None`: too many wait.
+    pub fn ask_snapshot(&self) -> Option<oneshot::Receiver<Result<LogPosition, SnapshotError>>> {
+        let (asker, saved) = oneshot::channel();
+        self.inner.snapshot_askers.try_send(asker).is_ok().then_some(saved)
+    }
+
     /// Saves a snapshot of what is applied now, and lets the log below it go. Returns the position
     /// that the newest snapshot reflects.
     pub async fn snapshot(&self) -> Result<LogPosition, SnapshotError> {

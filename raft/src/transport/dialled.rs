@@ -90,8 +90,13 @@ pub(super) async fn keep(inner: Arc<Inner>, known: Arc<Known>) {
                 known.reached();
                 try_number = 0;
                 let opened = known.link.open();
+                known.set_connected(Some(Instant::now()));
                 let end = serve(&inner, &known, &known.link, connection).await;
+                known.set_connected(None);
                 drop(opened);
+                if let End::Lost(_) = &end {
+                    (inner.callbacks.lost)(known.node);
+                }
                 end
             }
             Err(end) => {
@@ -307,6 +312,7 @@ impl Asking<'_> {
                 read = self.reader.fill() => self.read(read)?,
                 () = self.link.queued(), if idle => {}
                 answer = answered(&mut self.exchange) => self.take_exchange(answer)?,
+                () = self.known.tell.notified(), if self.exchange.is_none() => self.ask_exchange(),
             }
         }
     }
@@ -336,11 +342,15 @@ impl Asking<'_> {
             return Err(silent(self.known.node));
         }
         if self.exchange.is_none() {
-            let body = (self.inner.callbacks.make_exchange)().encode();
-            let asked = self.link.request(Kind::Exchange, GroupId::default(), body);
-            self.exchange = asked.ok();
+            self.ask_exchange();
         }
         Ok(())
+    }
+
+    fn ask_exchange(&mut self) {
+        let body = (self.inner.callbacks.make_exchange)().encode();
+        let asked = self.link.request(Kind::Exchange, GroupId::default(), body);
+        self.exchange = asked.ok();
     }
 
     fn take_exchange(&mut self, answer: Option<bytes::Bytes>) -> Result<(), End> {

@@ -74,6 +74,8 @@ pub enum Kind {
     Confirm = 17,
     /// Confirm that you lead, and say up to where the log is applied.
     ReadIndex = 18,
+    /// Have that node lead this group.
+    Transfer = 19,
     /// Clocks, boots and sequences, once a second. The transport's own.
     Exchange = 32,
     /// Bootstrap: be this node of this cluster.
@@ -86,7 +88,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Append,
         Self::Vote,
         Self::PreVote,
@@ -99,6 +101,7 @@ impl Kind {
         Self::Forward,
         Self::Confirm,
         Self::ReadIndex,
+        Self::Transfer,
         Self::Exchange,
         Self::Claim,
         Self::Release,

@@ -104,6 +104,8 @@ pub struct Callbacks {
     pub make_exchange: Arc<dyn Fn() -> Exchange + Send + Sync>,
     /// Takes a peer's part. An error closes the connection.
     pub take_exchange: Arc<TakeExchange>,
+    /// Takes note that a connection to a peer broke without a word: its process may be gone.
+    pub lost: Arc<dyn Fn(NodeId) + Send + Sync>,
     /// Answers all other requests.
     pub handle: Handler,
 }
@@ -267,6 +269,11 @@ impl Transport {
             inner: Arc::clone(&self.inner),
         };
         peers.values().map(of).collect()
+    }
+
+    /// Has the next exchange with every peer take place at once.
+    pub fn tell_all(&self) {
+        self.inner.peers().values().for_each(|dialled| dialled.known.tell.notify_one());
     }
 
     /// Asks whoever listens at `address`, member or not, and waits for the answer: for bootstrap.

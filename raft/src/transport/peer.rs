@@ -33,6 +33,10 @@ pub(super) struct Known {
     pub(super) newest: watch::Sender<Newest>,
     /// Rung when the peer has just connected to us, so that we dial back at once.
     pub(super) redial: Notify,
+    /// Rung when there is something to tell it before the second is over.
+    pub(super) tell: Notify,
+    /// Since when there has been a connection to it.
+    connected: Mutex<Option<Instant>>,
     addresses: Mutex<Addresses>,
     /// Why it cannot be reached, and since when.
     missed: Mutex<Option<(Instant, String)>>,
@@ -84,6 +88,8 @@ impl Known {
             link: Link::new(node),
             newest: watch::Sender::default(),
             redial: Notify::new(),
+            tell: Notify::new(),
+            connected: Mutex::default(),
             addresses: Mutex::new(Addresses { listed, announced: None }),
             missed: Mutex::default(),
             origin: Instant::now(),
@@ -123,6 +129,11 @@ impl Known {
 
     fn missed(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
         self.missed.lock().expect("no step below panics")
+    }
+
+    /// Notes that there is a connection now, or that it ended.
+    pub(super) fn set_connected(&self, since: Option<Instant>) {
+        *self.connected.lock().expect("no step below panics") = since;
     }
 
     /// Notes that the peer said something.
@@ -165,6 +176,13 @@ impl Peer {
     /// Whether requests can be sent now.
     pub fn is_connected(&self) -> bool {
         self.known.link.is_open()
+    }
+
+    /// Returns how long there has been one and the same connection, to one and the same process;
+    /// `None` if requests cannot be sent now.
+    pub fn connected_for(&self) -> Option<Duration> {
+        let since = *self.known.connected.lock().expect("no step below panics");
+        since.filter(|_| self.is_connected()).map(|since| since.elapsed())
     }
 
     /// Returns the milliseconds since it was last heard; `None` for never.

@@ -2,7 +2,7 @@
 
 use axum::body::{Body, HttpBody};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use steadfast_cli::api::problem::Problem;
@@ -12,6 +12,18 @@ use super::problem::refused;
 
 #[cfg(test)]
 mod tests;
+
+/// Refuses a body that is not said to be JSON: a browser's form could be one otherwise. `example`
+/// says what to send instead.
+pub(super) fn check_json(headers: &HeaderMap, example: &str) -> Result<(), Box<Problem>> {
+    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
+    let media = media.split(';').next().unwrap_or("").trim();
+    if media.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("the Content-Type is {media:?}, not application/json");
+    Err(refused(415, "not-json", "The body must be JSON", detail, example))
+}
 
 /// Refuses a body that says of itself that it is too long, before any of it is read. A client that
 /// waits for `100 Continue` never sends it.

@@ -24,6 +24,7 @@ use super::query::{Name, Query};
 use super::{body, origin, text};
 
 mod init;
+mod shards;
 mod view;
 
 /// What these handlers need. Cheap to clone.
@@ -43,6 +44,8 @@ pub(super) fn router(control: Control) -> Router {
         .route("/v1/cluster", get(cluster))
         .route("/v1/cluster/init", post(init))
         .route("/v1/shards/{id}/hash", get(hash))
+        .route("/v1/shards/{id}/transfer-leader", post(transfer_leader))
+        .route("/v1/shards/{id}/snapshot", post(snapshot))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(control)
@@ -93,6 +96,14 @@ async fn hash(State(control): State<Control>, uri: Uri) -> Response {
     }
 }
 
+async fn transfer_leader(State(control): State<Control>, request: Request) -> Response {
+    rendered(shards::transfer_leader(&control.node, request).await)
+}
+
+async fn snapshot(State(control): State<Control>, request: Request) -> Response {
+    rendered(shards::snapshot(&control.node, request).await)
+}
+
 async fn init(State(control): State<Control>, request: Request) -> Response {
     rendered(found(&control.node, request).await)
 }
@@ -126,7 +137,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     response(&refused(405, "method-not-allowed", "Wrong method", detail, hint))
 }
 
-/// Returns the shard that `/v1/shards/{id}/hash` names.
+/// Returns the shard that `/v1/shards/{id}/...` names.
 fn shard_in(path: &str) -> Result<ShardId, Box<Problem>> {
     let id = path.split('/').nth(3).unwrap_or("");
     let number = id.parse().ok().filter(|_| id.bytes().all(|byte| byte.is_ascii_digit()));

@@ -29,11 +29,11 @@ mod reads;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct Host {
+pub(super) struct Host {
     disk: SimDisk,
     /// Lives for as long as anything of the node does.
     life: Weak<dyn Disk>,
-    node: Node,
+    pub(super) node: Node,
 }
 
 /// Snapshots that others can overtake, as they can on a real disk, and one shard's of which may
@@ -81,11 +81,11 @@ fn address(host: usize) -> Address {
     Address(format!("m{host}:7401"))
 }
 
-fn request(hosts: &[usize]) -> InitRequest {
+pub(super) fn request(hosts: &[usize]) -> InitRequest {
     InitRequest { nodes: hosts.iter().copied().map(address).collect(), shards: 6, replicas: 3 }
 }
 
-async fn start(fabric: &Fabric, host: usize) -> Host {
+pub(super) async fn start(fabric: &Fabric, host: usize) -> Host {
     let disk = SimDisk::new(host as u64);
     disk.create_dir_all(Path::new("/data")).expect("there is room");
     disk.sync_dir(Path::new("/")).expect("there is room");
@@ -131,7 +131,10 @@ async fn start_without(
 }
 
 /// Runs `test` with as many hosts.
-fn with_hosts<F: Future<Output = ()>>(count: usize, test: impl FnOnce(Vec<Host>, Fabric) -> F) {
+pub(super) fn with_hosts<F: Future<Output = ()>>(
+    count: usize,
+    test: impl FnOnce(Vec<Host>, Fabric) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -35,6 +35,7 @@ where
         | Kind::Forward
         | Kind::Confirm
         | Kind::ReadIndex
+        | Kind::Transfer
         | Kind::Exchange
         | Kind::Claim
         | Kind::Release

@@ -47,6 +47,7 @@ async fn transport(fabric: &Fabric, node: u32, handle: Handler) -> Transport {
         accept: Arc::new(|_| Ok(())),
         make_exchange: Arc::new(Exchange::default),
         take_exchange: Arc::new(|_, _| Ok(())),
+        lost: Arc::new(|_| {}),
         handle,
     };
     let net = Arc::new(fabric.host(&format!("h{node}")));

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::boots::{Found, Start};
 use super::super::bootstrap::{Claim, Release, Verdict};
+use super::super::exchange::{Cause, Move, Standing};
 use super::super::frame::Frame;
 use super::super::handshake::Refusing;
 use super::*;
@@ -136,9 +137,17 @@ fn an_exchange_has_these_bytes() {
         synced: Sequence(4),
         wall_ms: 5,
         log_times: vec![(GROUP, LogTime(6))],
+        standing: Standing::Draining,
+        moves: vec![Move {
+            group: GROUP,
+            to: NodeId(7),
+            term: 8,
+            cause: Cause::Operator,
+            age_ms: 9,
+        }],
     };
     let expected = [
-        "01",
+        "02",
         "00000000000000000000000000000001",
         "0000000000000002",
         "0000000000000003",
@@ -147,6 +156,13 @@ fn an_exchange_has_these_bytes() {
         "00000001",
         "0000000100000001",
         "0000000000000006",
+        "01",
+        "00000001",
+        "0000000100000001",
+        "00000007",
+        "0000000000000008",
+        "01",
+        "00000009",
     ];
     assert_eq!(hex(&exchange.encode()), expected.concat());
     assert_eq!(Exchange::decode(exchange.encode()).unwrap(), exchange);

@@ -117,6 +117,7 @@ fn callbacks(
             exchanges.lock().unwrap().push(node);
             refuse_exchange.clone().map_or(Ok(()), Err)
         }),
+        lost: Arc::new(|_| {}),
         handle: Arc::new(move |incoming| {
             let asked = Arc::clone(&asked);
             Box::pin(async move {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
 use steadfast_cli::api::cluster::InitRequest as Wire;
 use steadfast_cli::api::problem::Problem;
 use steadfast_raft::limits;
 use steadfast_raft::net::Address;
 use steadfast_raft::node::api::InitRequest;
 
+use crate::http::body;
 use crate::http::problem::refused;
 
 #[cfg(test)]
@@ -25,15 +25,9 @@ const NAME_EACH: &str = "name the peer address of each node once: --node a:7401 
                          --node c:7401, or {\"nodes\": [\"a:7401\", \"b:7401\", \"c:7401\"]}";
 const EXAMPLE: &str = "send {\"nodes\": [\"a:7401\", \"b:7401\", \"c:7401\"]} as application/json";
 
-/// Refuses a body that is not said to be JSON: a browser's form could be one otherwise.
+/// Refuses a body that is not said to be JSON.
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Box<Problem>> {
-    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
-    let media = media.split(';').next().unwrap_or("").trim();
-    if media.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let detail = format!("the Content-Type is {media:?}, not application/json");
-    Err(refused(415, "not-json", "The body must be JSON", detail, EXAMPLE))
+    body::check_json(headers, EXAMPLE)
 }
 
 /// Reads the body.

@@ -1,3 +1,5 @@
+use axum::http::header::CONTENT_TYPE;
+
 use super::*;
 
 fn code(body: &str) -> Result<Vec<String>, (u16, String)> {
