@@ -22,12 +22,13 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
+use crate::command::meta::ShardRecord;
 use crate::limits;
 use crate::shard::Shard;
 use crate::shard::handover::TransferFailure;
 use crate::transport::exchange::{Cause, Move, Standing};
 use crate::wal::Full;
-use crate::words::{GroupId, NodeId, ReplicaId, ShardId, Term};
+use crate::words::{GroupId, NodeId, ShardId, Term};
 
 mod moves;
 mod policy;
@@ -187,9 +188,17 @@ impl Inner {
     /// Returns the groups and the nodes of their replicas, in the order in which they should lead.
     fn preferences(&self) -> Vec<(GroupId, Vec<NodeId>)> {
         let table = self.table();
-        let records = table.meta().shards().values();
-        let nodes = |replicas: &[ReplicaId]| replicas.iter().map(|it| it.node()).collect();
-        records.map(|record| (record.group, nodes(&record.replicas))).collect()
+        if table.is_known() {
+            let nodes = |record: &ShardRecord| {
+                record.replicas.iter().map(|replica| replica.node()).collect()
+            };
+            let records = table.meta().shards().values();
+            return records.map(|record| (record.group, nodes(record))).collect();
+        }
+        // Before there is a map there is the meta shard, on the nodes that were claimed.
+        let Some(claim) = self.directory.claimed() else { return Vec::new() };
+        let nodes = claim.nodes.iter().map(|(node, _)| *node).collect();
+        vec![(GroupId::first(ShardId::META), nodes)]
     }
 
     /// Returns the group of a shard, and its nodes, if there is such a shard.

@@ -150,14 +150,19 @@ impl Inner {
         deadline: Instant,
     ) -> Result<(), TransferError> {
         let started = Instant::now();
-        let claim = self.directory.claimed().ok_or(TransferError::NoCluster)?;
-        let (group, _) = self.preference(shard).ok_or(TransferError::NoShard { shard })?;
-        if !claim.nodes.iter().any(|(node, _)| *node == to) {
+        self.directory.member().ok_or(TransferError::NoCluster)?;
+        let (group, nodes) = self.preference(shard).ok_or(TransferError::NoShard { shard })?;
+        if to != self.me() && self.transport().peer(to).is_none() {
             return Err(TransferError::NoNode { node: to });
         }
+        // Where there is no replica here, those who have one are asked in turn.
+        let mut others = nodes.into_iter().cycle();
         loop {
-            let leader = self.shard_of(group).and_then(|shard| shard.leadership().leader);
-            let verdict = match leader.map(|leader| leader.node()) {
+            let leader = match self.shard_of(group) {
+                Some(shard) => shard.leadership().leader.map(|leader| leader.node()),
+                None => others.next(),
+            };
+            let verdict = match leader {
                 Some(leader) if leader == self.me() => {
                     self.transfer_here(group, to, deadline).await
                 }

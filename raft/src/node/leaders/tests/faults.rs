@@ -103,7 +103,7 @@ impl Model {
         });
         let nodes: BTreeMap<_, _> = nodes.collect();
         let mut shards = Vec::new();
-        for (index, order) in ORDERS.iter().enumerate().take(self.shards.len()) {
+        for (index, order) in ORDERS.iter().enumerate() {
             let ModelShard { group, leader, term, .. } = self.shards[index];
             let term = Term { number: term, leader: ReplicaId::new(leader.unwrap_or_default(), 1) };
             let followers = nodes.keys().map(|node| (*node, !self.lags(*node, index))).collect();
