@@ -10,14 +10,14 @@ use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
+use steadfast_raft::words::{ClusterId, LogPosition, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
-use crate::history::{Ask, History, Record};
+use crate::history::{Ask, Freshness, History, Record};
 use crate::life::Timekeeping;
 use crate::locked;
-use crate::machine::{Machine, address};
+use crate::machine::{Machine, address, machine_of};
 use crate::network::Network;
 use crate::trace::{Trace, Traced};
 
@@ -230,7 +230,8 @@ impl Cluster {
 
     async fn read(&self, client: &mut Client, machine: &Machine, key: usize) -> bool {
         let Some(process) = machine.process() else { return false };
-        client.ask(process, key, Ask::Read, Duration::from_secs(2)).await
+        let ask = Ask::Read { freshness: Freshness::Linearizable };
+        client.ask(process, key, ask, Duration::from_secs(2)).await
     }
 
     /// Ends the clients, reads every key through every node, and compares the replicas.
@@ -280,11 +281,6 @@ impl Cluster {
             sleep(LOOK_INTERVAL).await;
         }
     }
-}
-
-/// Returns the machine that a node runs on.
-fn machine_of(node: NodeId) -> usize {
-    node.0 as usize - 1
 }
 
 /// Draws settings that make the log turn over within a run.
