@@ -12,13 +12,16 @@
 //! 4. never shows what was answered "not applied" (invariant 7);
 //! 5. never brings back what was gone (invariant 6), and keeps to D5's bound on lives.
 //!
+//! A stale read stands in that order where it says it does, and not before what had been answered
+//! by as long ago as it says that it may be old.
+//!
 //! A write of unknown outcome may take effect at any time after it began, or never. One that was
 //! read is known from then on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::LATE;
-use crate::history::{Ask, At, If, Outcome, Record};
+use crate::history::{Ask, At, Freshness, If, Outcome, Record};
 
 /// What lives may deviate by beyond D5's one part in twenty, in milliseconds: a tick, and what
 /// exchanges and changes of leader take.
@@ -57,6 +60,26 @@ struct Checker<'a> {
     problems: Vec<String>,
 }
 
+/// The highest count and time that had been answered, at each true time in milliseconds.
+#[derive(Debug, Default)]
+struct Answered {
+    highest: (u64, u64),
+    by_ms: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Answered {
+    fn add(&mut self, ms: u64, at: At) {
+        let (applied, now_ms) = self.highest;
+        self.highest = (applied.max(at.applied), now_ms.max(at.now_ms));
+        self.by_ms.insert(ms, self.highest);
+    }
+
+    /// Returns what had been answered before this millisecond began.
+    fn before(&self, ms: u64) -> (u64, u64) {
+        self.by_ms.range(..ms).next_back().map(|(_, &highest)| highest).unwrap_or_default()
+    }
+}
+
 /// Returns everything that is wrong with a history.
 ///
 /// `timeless` are, by shard, the stretches of true time, in milliseconds, for which D5 promises
@@ -91,7 +114,7 @@ pub(crate) fn check(records: &[Record], timeless: &BTreeMap<u32, Vec<(u64, u64)>
 fn check_shard(records: Vec<&Record>, timeless: &[(u64, u64)]) -> Vec<String> {
     let puts = records.iter().filter_map(|&record| match record.ask {
         Ask::Put { id, .. } => Some((id, record)),
-        Ask::Delete { .. } | Ask::Read => None,
+        Ask::Delete { .. } | Ask::Read { .. } => None,
     });
     let puts = puts.collect();
     let mut checker = Checker {
@@ -171,19 +194,39 @@ impl<'a> Checker<'a> {
             .flat_map(|&record| [(record.begin.order, record), (record.end.order, record)])
             .collect();
         events.sort_by_key(|&(order, _)| order);
-        let (mut applied, mut now_ms) = (0, 0);
+        let mut answered = Answered::default();
         let mut floors = BTreeMap::new();
         for (order, record) in events {
             if order == record.begin.order {
-                floors.insert(order, (applied, now_ms));
-            } else {
-                let floor = floors[&record.begin.order];
-                self.check_floor(record, floor);
-                if let Some(at) = record.outcome.at() {
-                    applied = applied.max(at.applied);
-                    now_ms = now_ms.max(at.now_ms);
-                }
+                floors.insert(order, answered.highest);
+                continue;
             }
+            let floor = floors[&record.begin.order];
+            match record.outcome.at().and_then(|at| Some((at, at.staleness_ms?))) {
+                Some((at, staleness_ms)) => {
+                    self.check_staleness(record, at, staleness_ms, &answered)
+                }
+                None => self.check_floor(record, floor),
+            }
+            if let Some(at) = record.outcome.at() {
+                answered.add(record.end.ms, at);
+            }
+        }
+    }
+
+    /// Checks that a stale answer is no older than it says, and than was asked for.
+    fn check_staleness(&mut self, record: &Record, at: At, staleness_ms: u64, answered: &Answered) {
+        if let Ask::Read { freshness: Freshness::Stale { max_ms: Some(max_ms) } } = record.ask
+            && max_ms < staleness_ms
+        {
+            self.problem("is older than was asked for", record);
+        }
+        // A forwarded read was answered somewhere between its beginning and its end.
+        let answered_ms = if at.is_local { record.end.ms } else { record.begin.ms };
+        let (applied, now_ms) = answered.before(answered_ms.saturating_sub(staleness_ms));
+        if at.applied < applied || at.now_ms < now_ms {
+            let what = format!("is older than it says: {applied}, {now_ms} had been answered");
+            self.problem(&what, record);
         }
     }
 
@@ -297,7 +340,8 @@ impl<'a> Checker<'a> {
         else {
             return;
         };
-        let age_ms = sight.record.begin.ms.saturating_sub(put.end.ms);
+        let old_ms = sight.at.staleness_ms.unwrap_or_default();
+        let age_ms = sight.record.begin.ms.saturating_sub(put.end.ms + old_ms);
         let most_ms = ttl_ms * 100 / 95 + LIFE_SLACK_MS;
         if most_ms < age_ms && !self.is_timeless(put, sight.record) {
             let what = format!("still shows after {age_ms} ms of {ttl_ms} ms {put:?}");
@@ -336,7 +380,7 @@ fn sight(record: &Record) -> Option<Sight<'_>> {
     let present = match record.ask {
         Ask::Put { condition: If::Revision(revision), .. }
         | Ask::Delete { condition: If::Revision(revision) } => Seen::Revision(revision),
-        Ask::Put { .. } | Ask::Delete { .. } | Ask::Read => Seen::Something,
+        Ask::Put { .. } | Ask::Delete { .. } | Ask::Read { .. } => Seen::Something,
     };
     let before = |at: At| At { applied: at.applied - 1, ..at };
     let (at, seen) = match record.outcome {

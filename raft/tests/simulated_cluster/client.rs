@@ -9,12 +9,14 @@ use bytes::Bytes;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use steadfast_raft::command::{Command, Condition};
-use steadfast_raft::node::api::{Consistency, Facts, ReadAnswer, RequestError, WriteResult};
+use steadfast_raft::node::api::{
+    Consistency, Facts, Guarantee, ReadAnswer, RequestError, WriteResult,
+};
 use steadfast_raft::words::{Key, Revision, TtlMs, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::history::{Ask, At, History, If, Outcome, Record};
-use crate::machine::{Machine, Process};
+use crate::history::{Ask, At, Freshness, History, If, Outcome, Record};
+use crate::machine::{Machine, Process, machine_of};
 
 /// How many clients there are.
 pub(crate) const CLIENTS: usize = 4;
@@ -72,7 +74,7 @@ impl Client {
 
     fn choose(&mut self) -> (usize, Ask) {
         if self.random.random_bool(0.45) {
-            return (self.random.random_range(0..KEYS), Ask::Read);
+            return (self.random.random_range(0..KEYS), Ask::Read { freshness: self.freshness() });
         }
         let key = self.number * KEYS_PER_CLIENT + self.random.random_range(0..KEYS_PER_CLIENT);
         let condition = self.condition(key);
@@ -81,6 +83,15 @@ impl Client {
         }
         let ttl_ms = self.random.random_bool(0.35).then(|| self.random.random_range(100..4_000));
         (key, Ask::Put { id: self.history.next_id(), ttl_ms, condition })
+    }
+
+    fn freshness(&mut self) -> Freshness {
+        match self.random.random_range(0..10) {
+            0..5 => Freshness::Linearizable,
+            5..7 => Freshness::Lease,
+            7 | 8 => Freshness::Stale { max_ms: None },
+            _ => Freshness::Stale { max_ms: Some(self.random.random_range(1..1_000)) },
+        }
     }
 
     fn condition(&mut self, key: usize) -> If {
@@ -145,9 +156,9 @@ impl Client {
     async fn put_to(&mut self, to: &Process, key: usize, ask: Ask, deadline: Instant) -> Outcome {
         let key = key_named(key);
         let command = match ask {
-            Ask::Read => {
-                return match to.node.get(key, Consistency::Linearizable, deadline).await {
-                    Ok(answer) => read(&answer),
+            Ask::Read { freshness } => {
+                return match to.node.get(key, consistency_of(freshness), deadline).await {
+                    Ok(answer) => read(to.machine, &answer),
                     Err(error) => lost(&error),
                 };
             }
@@ -162,7 +173,7 @@ impl Client {
             }
         };
         match to.node.write(command, deadline).await {
-            Ok(answer) => written(&answer.result, &answer.facts),
+            Ok(answer) => written(to.machine, &answer.result, &answer.facts),
             Err(error) => lost(&error),
         }
     }
@@ -189,12 +200,35 @@ fn condition_of(condition: If) -> Condition {
     }
 }
 
-fn at(facts: &Facts) -> At {
-    At { shard: facts.shard.0, applied: facts.applied.0, now_ms: facts.log_time.0 }
+fn consistency_of(freshness: Freshness) -> Consistency {
+    match freshness {
+        Freshness::Linearizable => Consistency::Linearizable,
+        Freshness::Lease => Consistency::Lease,
+        Freshness::Stale { max_ms } => {
+            Consistency::Stale { max_staleness: max_ms.map(Duration::from_millis) }
+        }
+    }
 }
 
-fn read(answer: &ReadAnswer) -> Outcome {
-    let at = at(&answer.facts);
+/// Returns where an answer stands that a process on `machine` gave.
+fn at(machine: usize, facts: &Facts) -> At {
+    At {
+        shard: facts.shard.0,
+        applied: facts.applied.0,
+        now_ms: facts.log_time.0,
+        staleness_ms: None,
+        is_local: machine == machine_of(facts.node),
+    }
+}
+
+fn read(machine: usize, answer: &ReadAnswer) -> Outcome {
+    let staleness_ms = match answer.guarantee {
+        Guarantee::Linearizable | Guarantee::Lease => None,
+        Guarantee::Stale { staleness } => {
+            Some(u64::try_from(staleness.as_millis()).expect("a run is short"))
+        }
+    };
+    let at = At { staleness_ms, ..at(machine, &answer.facts) };
     match &answer.found {
         None => Outcome::Absent { at },
         Some(found) => {
@@ -204,8 +238,8 @@ fn read(answer: &ReadAnswer) -> Outcome {
     }
 }
 
-fn written(result: &WriteResult, facts: &Facts) -> Outcome {
-    let at = at(facts);
+fn written(machine: usize, result: &WriteResult, facts: &Facts) -> Outcome {
+    let at = at(machine, facts);
     match result {
         WriteResult::Stored { created, revision, .. } => {
             assert_eq!(revision.0, at.applied, "a put's revision is the count right after it");

@@ -10,14 +10,14 @@ use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
+use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId, Term};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
-use crate::history::{Ask, History, Record};
+use crate::history::{Ask, Freshness, History, Record};
 use crate::life::Timekeeping;
 use crate::locked;
-use crate::machine::{Machine, address};
+use crate::machine::{Machine, address, machine_of};
 use crate::network::Network;
 use crate::trace::{Trace, Traced};
 
@@ -25,8 +25,19 @@ use crate::trace::{Trace, Traced};
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the replicas of an idle cluster may take to become equal.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most shards that hold keys: each costs as much as a cluster of one.
+const SHARDS_MAX: u32 = 4;
+/// How many replicas each of them has.
+const REPLICAS: u32 = 3;
+/// How long leaders may take to come to rest once all is well.
+const CALM_DOWN: Duration = Duration::from_secs(60);
+/// Most transfers of a shard meanwhile.
+const TRANSFERS_MAX: usize = 2;
 /// How often the cluster is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A term, and who leads in it.
+type Leading = (Term, NodeId);
 
 /// A simulated cluster.
 #[derive(Debug)]
@@ -35,6 +46,8 @@ pub(crate) struct Cluster {
     pub(crate) network: Arc<Network>,
     pub(crate) history: Arc<History>,
     seed: u64,
+    /// How many shards hold the keys.
+    shards: u32,
     trace: Trace,
     stop: Arc<AtomicBool>,
     notes: Mutex<Vec<String>>,
@@ -53,6 +66,7 @@ impl Cluster {
         let settings = settings(&mut random);
         let network = Arc::new(Network::new(&mut random));
         let count = if random.random_bool(0.25) { 5 } else { 3 };
+        let shards = random.random_range(1..=SHARDS_MAX);
         let machines: Vec<_> = (0..count)
             .map(|index| Machine::new((index, count), random.random(), &network, &trace, &settings))
             .collect();
@@ -64,6 +78,7 @@ impl Cluster {
             network,
             history: Arc::new(History::new(&trace)),
             seed,
+            shards,
             trace,
             stop: Arc::default(),
             notes: Mutex::default(),
@@ -135,7 +150,7 @@ impl Cluster {
     pub(crate) async fn init(&self, machine: &Machine, patience: Duration) -> Result<(), String> {
         let process = machine.process().ok_or("nothing runs there")?;
         let nodes = (0..self.machines.len()).map(address).collect();
-        let request = InitRequest { nodes, shards: 1, replicas: 3 };
+        let request = InitRequest { nodes, shards: self.shards, replicas: REPLICAS };
         let asking = async { process.node.init(request, Instant::now() + patience).await };
         let answer = timeout(patience, process.freezer.clone().run(asking)).await;
         let answer = answer.map_err(|_late| "no answer")?.map_err(|error| error.to_string())?;
@@ -228,9 +243,50 @@ impl Cluster {
         self.note(&format!("served again after {} ms", begun.elapsed().as_millis()));
     }
 
+    /// Checks that leaders come to rest once all is well: few transfers, and none leads much more
+    /// than its share.
+    pub(crate) async fn calm_down(&self) {
+        let begun = Instant::now();
+        let mut leaders: BTreeMap<ShardId, (usize, Leading)> = BTreeMap::new();
+        while begun.elapsed() < CALM_DOWN {
+            for (shard, newest) in self.leading() {
+                let (changes, known) = leaders.entry(shard).or_insert((0, newest));
+                if *known != newest {
+                    (*changes, *known) = (*changes + 1, newest);
+                }
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        let mut led: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (shard, (changes, (_, leader))) in &leaders {
+            *led.entry(*leader).or_default() += 1;
+            if TRANSFERS_MAX < *changes {
+                self.problem(format!("shard {shard} was handed on {changes} times with all well"));
+            }
+        }
+        let fair = leaders.len().div_ceil(self.machines.len());
+        if led.values().any(|&count| fair + 1 < count) {
+            self.problem(format!("leaders are not spread: {leaders:?}"));
+        }
+    }
+
+    /// Returns who leads which shard, and in which term, by the newest that any node knows.
+    fn leading(&self) -> BTreeMap<ShardId, Leading> {
+        let mut leading = BTreeMap::new();
+        for node in self.machines.iter().filter_map(Machine::node) {
+            for ShardStatus { shard, term, leader, .. } in node.status().shards {
+                let Some(leader) = leader else { continue };
+                let newest = leading.entry(shard).or_insert((term, leader));
+                *newest = (*newest).max((term, leader));
+            }
+        }
+        leading
+    }
+
     async fn read(&self, client: &mut Client, machine: &Machine, key: usize) -> bool {
         let Some(process) = machine.process() else { return false };
-        client.ask(process, key, Ask::Read, Duration::from_secs(2)).await
+        let ask = Ask::Read { freshness: Freshness::Linearizable };
+        client.ask(process, key, ask, Duration::from_secs(2)).await
     }
 
     /// Ends the clients, reads every key through every node, and compares the replicas.
@@ -280,11 +336,6 @@ impl Cluster {
             sleep(LOOK_INTERVAL).await;
         }
     }
-}
-
-/// Returns the machine that a node runs on.
-fn machine_of(node: NodeId) -> usize {
-    node.0 as usize - 1
 }
 
 /// Draws settings that make the log turn over within a run.

@@ -16,6 +16,17 @@ pub(crate) struct Moment {
     pub(crate) ms: u64,
 }
 
+/// What a read must promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Linearizable,
+    Lease,
+    /// The answer says how old it is at most, and is not older than this many milliseconds.
+    Stale {
+        max_ms: Option<u64>,
+    },
+}
+
 /// Where an answer stands in a shard's history: count and time grow along its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
@@ -24,6 +35,10 @@ pub(crate) struct At {
     pub(crate) applied: u64,
     /// The log time.
     pub(crate) now_ms: u64,
+    /// How old it says that it is at most, of a stale read.
+    pub(crate) staleness_ms: Option<u64>,
+    /// Whether the process that was asked answered from a state of its own.
+    pub(crate) is_local: bool,
 }
 
 /// What must hold for the key.
@@ -40,7 +55,7 @@ pub(crate) enum If {
 pub(crate) enum Ask {
     Put { id: u64, ttl_ms: Option<u64>, condition: If },
     Delete { condition: If },
-    Read,
+    Read { freshness: Freshness },
 }
 
 /// What came of it.

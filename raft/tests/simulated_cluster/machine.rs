@@ -13,6 +13,7 @@ use steadfast_raft::node::{Node, NodeConfig, Seams, Settings};
 use steadfast_raft::runtime::freezer::Freezer;
 use steadfast_raft::runtime::watch;
 use steadfast_raft::snapshot::PlainSnapshots;
+use steadfast_raft::words::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::locked;
@@ -77,6 +78,11 @@ pub(crate) fn host(machine: usize) -> String {
 /// Returns where the process on a machine listens.
 pub(crate) fn address(machine: usize) -> Address {
     Address(format!("{}:7401", host(machine)))
+}
+
+/// Returns the machine that a node runs on.
+pub(crate) fn machine_of(node: NodeId) -> usize {
+    node.0 as usize - 1
 }
 
 impl Machine {
