@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     let ended = match args.command {
         Command::Client(command) => return command.run(&args.client),
         Command::Start(flags) => server::run(*flags),
-        Command::Dev(flags) => dev::run(flags, args.client.no_color),
+        Command::Dev(flags) => dev::run(&flags, args.client.no_color),
         Command::DevScratch => dev::serve_scratch(),
     };
     match ended {

@@ -78,7 +78,7 @@ pub(crate) struct Flags {
 }
 
 /// Runs a cluster until told to end.
-pub(crate) fn run(flags: Flags, no_color: bool) -> anyhow::Result<()> {
+pub(crate) fn run(flags: &Flags, no_color: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,13 +86,13 @@ pub(crate) fn run(flags: Flags, no_color: bool) -> anyhow::Result<()> {
     runtime.block_on(live(flags, no_color))
 }
 
-async fn live(flags: Flags, no_color: bool) -> anyhow::Result<()> {
+async fn live(flags: &Flags, no_color: bool) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     // The order matters: what is declared first is dropped last, so the nodes die before their
     // directory goes.
     let (place, shape) = place::prepare(flags, &program)?;
-    let mut nodes = raise::nodes(&place, shape, program)?;
+    let mut nodes = raise::nodes(&place, shape, &program)?;
     let raised = tokio::select! {
         raised = raise::raise(&mut nodes, shape) => raised?,
         name = signals.ending.next() => {

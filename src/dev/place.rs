@@ -81,22 +81,22 @@ impl Place {
 }
 
 /// Makes or opens the directory, and returns the shape of the cluster in it.
-pub(super) fn prepare(flags: Flags, program: &Path) -> anyhow::Result<(Place, Shape)> {
+pub(super) fn prepare(flags: &Flags, program: &Path) -> anyhow::Result<(Place, Shape)> {
     let asked = Shape {
         nodes: flags.nodes.unwrap_or(3),
         shards: flags.shards.unwrap_or(6),
         base_port: flags.base_port.unwrap_or(7300),
     };
-    let Some(path) = flags.data.clone() else {
+    let Some(path) = &flags.data else {
         return Ok((Place::Scratch(Scratch::new(program)?), asked));
     };
     let unusable = || format!("the directory {} cannot be used; give another", path.display());
-    fs::create_dir_all(&path).with_context(unusable)?;
+    fs::create_dir_all(path).with_context(unusable)?;
     let path = path.canonicalize().with_context(unusable)?;
     let shape = match fs::read_to_string(path.join(SHAPE_FILE)) {
         Ok(text) => {
             let there: Shape = toml::from_str(&text).with_context(unusable)?;
-            check_same(&path, &flags, there)?;
+            check_same(&path, flags, there)?;
             there
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -1,12 +1,13 @@
 //! From nothing to a healthy cluster.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use steadfast_cli::client::{Client, ClientError, ENDPOINTS_DEFAULT};
-use steadfast_cli::command::cluster::report::{Goal, Report};
+use steadfast_cli::command::cluster::goal::Goal;
+use steadfast_cli::command::cluster::report::Report;
 use steadfast_cli::command::cluster::survey::ask;
 use tokio::time::{Instant, sleep};
 
@@ -54,8 +55,8 @@ impl Nodes {
 }
 
 /// Checks the ports and makes the nodes, which do not run yet.
-pub(super) fn nodes(place: &Place, shape: Shape, program: PathBuf) -> anyhow::Result<Nodes> {
-    let make = |id| Node::new(id, place.path(), shape.base_port, program.clone());
+pub(super) fn nodes(place: &Place, shape: Shape, program: &Path) -> anyhow::Result<Nodes> {
+    let make = |id| Node::new(id, place.path(), shape.base_port, program.to_owned());
     let each: Vec<_> = (1..=shape.nodes).map(make).collect();
     let taken: Vec<_> = each
         .iter()

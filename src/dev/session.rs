@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use steadfast_cli::command::cluster::report::{Goal, Report};
+use steadfast_cli::command::cluster::goal::Goal;
+use steadfast_cli::command::cluster::report::Report;
 use steadfast_cli::output::{Format, Output, Style};
 use tokio::time::{Instant, sleep, sleep_until};
 

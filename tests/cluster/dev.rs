@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Turn, turn};
 use crate::http::Client;
-use crate::process::{PROGRAM, free_base};
+use crate::process::{PROGRAM, Process, free_base};
 use crate::{eventually, within};
 
 /// How long dev may take until its cluster answers.
@@ -111,13 +111,13 @@ impl Dev {
     #[track_caller]
     fn leaves_nothing(&self, pids: &[u32]) {
         let tmp = self.root.path().join("tmp");
-        within(END_MAX, "the nodes and the temporary directory are gone", || {
+        let ports = (1..=3).flat_map(|n| [self.base_port + n, self.base_port + 100 + n]);
+        let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        within(END_MAX, "the nodes, their ports and the temporary directory are gone", || {
             let empty = fs::read_dir(&tmp).expect("it is ours").next().is_none();
-            (empty && pids.iter().all(|pid| !runs(*pid))).then_some(())
+            let ended = pids.iter().all(|pid| !runs(*pid));
+            (empty && ended && ports.clone().all(is_free)).then_some(())
         });
-        for port in (1..=3).flat_map(|n| [self.base_port + n, self.base_port + 100 + n]) {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free again");
-        }
     }
 }
 
@@ -187,6 +187,16 @@ fn dev_that_is_killed_takes_its_nodes_along_stopped_ones_too() {
     dev.signal(Signal::KILL);
     dev.ends();
     dev.leaves_nothing(&pids);
+}
+
+#[test]
+fn a_node_whose_dev_is_gone_already_does_not_start() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let mut node = Process::new(root.path(), "n1", "");
+    node.start_with(&["--parent", "1"]);
+    node.ends_saying(&["process 1, for which this node was to run, is gone"]);
+    assert!(!node.data.exists(), "nothing was made");
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl ClientError {
         match self {
             Self::BadEndpoint { .. } => "--endpoint http://127.0.0.1:7301".to_owned(),
             Self::Unreachable { .. } => {
-                "start a node with `steadfast start --data DIR`, or name one that runs with \
+                "start a cluster here with `steadfast dev`, or name a node that runs with \
                  --endpoint http://HOST:PORT"
                     .to_owned()
             }

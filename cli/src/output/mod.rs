@@ -9,7 +9,8 @@ use crate::api::cluster::{InitAnswer, SnapshotAnswer, TransferAnswer};
 use crate::api::duration::format_ms;
 use crate::api::key::{Shown, shown};
 use crate::client::kv::{Deleted, Facts, Read, Stored};
-use crate::command::cluster::report::{Goal, Report, Shard, Verdict};
+use crate::command::cluster::goal::Goal;
+use crate::command::cluster::report::{Report, Shard, Verdict};
 use crate::exit::Exit;
 
 mod tables;

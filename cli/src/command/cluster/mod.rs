@@ -4,6 +4,7 @@ use super::CommandError;
 use crate::client::Client;
 use crate::output::Output;
 
+pub mod goal;
 pub mod init;
 pub mod report;
 pub mod status;

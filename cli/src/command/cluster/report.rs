@@ -62,16 +62,6 @@ pub enum Verdict {
     Unreachable,
 }
 
-/// What a cluster can be waited to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Goal {
-    /// Every node is up and ready, and every shard is led
-    Healthy,
-    /// Every shard is led
-    Leader,
-}
-
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Node {
@@ -182,39 +172,6 @@ impl Report {
         Self { verdict, cluster: clusters.first().cloned(), can_lose, nodes, shards, silent }
     }
 
-    /// Returns whether the cluster is so.
-    pub fn meets(&self, goal: Goal) -> bool {
-        match goal {
-            Goal::Healthy => self.verdict == Verdict::Healthy,
-            Goal::Leader => matches!(self.verdict, Verdict::Healthy | Verdict::Degraded),
-        }
-    }
-
-    /// Returns what must change before the cluster is so.
-    pub fn missing(&self, goal: Goal) -> Vec<String> {
-        if !matches!(self.verdict, Verdict::Healthy | Verdict::Degraded | Verdict::Unavailable) {
-            return vec![self.headline()];
-        }
-        let unled = self.shards.iter().filter(|shard| shard.leader.is_none());
-        let mut missing: Vec<_> =
-            unled.map(|shard| format!("shard s{} has no leader", shard.id)).collect();
-        if self.shards.is_empty() {
-            missing.push("no node that answered has a replica of any shard".to_owned());
-        }
-        if goal == Goal::Healthy {
-            let unwell = self.nodes.iter().filter(|node| node.state != WELL);
-            missing.extend(unwell.map(|node| format!("node n{} is {}", node.id, node.state)));
-            let halted = self.shards.iter().flat_map(|shard| {
-                let halted = |(_, replica): &(&u32, &Replica)| replica.role == Role::Halted;
-                let named =
-                    |(node, _)| format!("the replica of shard s{} on n{node} halted", shard.id);
-                shard.replicas.iter().filter(halted).map(named)
-            });
-            missing.extend(halted);
-        }
-        missing
-    }
-
     /// Returns the verdict in one line.
     pub fn headline(&self) -> String {
         let up = self.nodes.iter().filter(|node| node.up).count();
@@ -269,7 +226,7 @@ fn verdict(nodes: &[Node], shards: &[Shard]) -> Verdict {
 }
 
 /// The state of a node that has nothing to say.
-const WELL: &str = "up";
+pub(super) const WELL: &str = "up";
 
 /// Puts together what is known of each node.
 fn nodes(views: &[ClusterView]) -> Vec<Node> {

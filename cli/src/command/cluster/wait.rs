@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::report::{Goal, Report, Witness};
+use super::goal::Goal;
+use super::report::{Report, Witness};
 use super::survey::survey;
 use crate::api::duration;
 use crate::client::Client;
