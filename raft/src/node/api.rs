@@ -191,13 +191,15 @@ pub enum RequestError {
 
 /// Where a request should go that was not forwarded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("shard {shard} is led by {leader}, and the request was not to be forwarded")]
+#[error("shard {shard} is not led here, and the request was not to be forwarded")]
 pub struct Elsewhere {
     /// The shard of the key.
     pub shard: ShardId,
-    /// Its leader.
-    pub leader: NodeId,
-    /// Where clients reach the leader: a URL.
+    /// Its leader, or a node that has a replica of it.
+    pub node: NodeId,
+    /// Whether that is the leader. A node without a replica does not know who leads.
+    pub leads: bool,
+    /// Where clients reach that node: a URL.
     pub http: String,
 }
 

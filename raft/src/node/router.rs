@@ -12,8 +12,8 @@
 //! has some, in turn, and whoever does not lead it says who does.
 //!
 //! A request that came in a frame is served here or refused: it never hops twice. One whose client
-//! wants to go to the leader itself ([`Route`]) hops not even once: it waits for a leader as the others
-//! do, then learns who that is.
+//! goes to the leader itself ([`Route`]) hops not even once: it waits for a leader as the others do,
+//! and is told who that is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,22 +81,18 @@ impl Inner {
         let (mut told, mut tries) = (None, 0);
         loop {
             let way = self.way(&operation);
-            let attempt = match &way.here {
-                Some(shard) if read::takes_any_replica(&operation) => {
+            let attempt = match (&way.here, route) {
+                (Some(shard), _) if read::takes_any_replica(&operation) => {
                     self.here(shard, &operation, deadline).await
                 }
-                Some(shard) if route == Route::Proxy || leads(shard) => {
-                    self.at_leader(shard, &operation, deadline).await
+                (_, Route::Redirect | Route::Local) => {
+                    self.here_alone(&way, &operation, deadline).await
                 }
-                Some(_) => self.not_forwarded(&way),
-                None => {
+                (Some(shard), Route::Proxy) => self.at_leader(shard, &operation, deadline).await,
+                (None, Route::Proxy) => {
                     self.refuse_at_once(&way).map_err(RequestError::NotApplied)?;
-                    if route == Route::Proxy {
-                        let node = self.whom_to_ask(&way, told, tries);
-                        self.at(&way, node, &operation, deadline).await
-                    } else {
-                        self.not_forwarded(&way)
-                    }
+                    let node = self.whom_to_ask(&way, told, tries);
+                    self.at(&way, node, &operation, deadline).await
                 }
             };
             let leader = match attempt {
@@ -118,24 +114,6 @@ impl Inner {
                 drop(tokio::time::timeout_at(pause, self.changed(&way)).await);
             }
         }
-    }
-
-    /// Says where a request should go that is not to be forwarded: to the leader, or, without a
-    /// replica here that knows it, to the first node that has one.
-    ///
-    /// A node that cannot be reached from here may be gone: what should go there waits, as what is
-    /// to be forwarded does.
-    fn not_forwarded(&self, way: &Way) -> Result<Answer, Miss> {
-        let elsewhere = || {
-            let leader = match &way.here {
-                Some(here) => here.leadership().leader?.node(),
-                None => self.whom_to_ask(way, None, 0)?,
-            };
-            let peer = self.transport().peer(leader).filter(Peer::is_connected)?;
-            Some(Elsewhere { shard: way.shard?, leader, http: peer.announced()?.http })
-        };
-        let elsewhere = elsewhere().ok_or(Miss::Retry(None))?;
-        Err(Miss::Failed(RequestError::Elsewhere(elsewhere)))
     }
 
     /// Serves a request that another node forwarded to this replica.
@@ -199,6 +177,40 @@ impl Inner {
             Some(leader) => self.elsewhere(shard.group(), leader.node(), operation, deadline).await,
             None => Err(Miss::Retry(None)),
         }
+    }
+
+    /// Serves a request that is not to be forwarded, if the replica here leads.
+    async fn here_alone(
+        &self,
+        way: &Way,
+        operation: &Operation,
+        deadline: Instant,
+    ) -> Result<Answer, Miss> {
+        match &way.here {
+            Some(shard) if shard.leadership().leader == Some(shard.me()) => {
+                return self.here(shard, operation, deadline).await;
+            }
+            Some(_) => {}
+            None => self.refuse_at_once(way)?,
+        }
+        let elsewhere = self.led_elsewhere(way).map(RequestError::Elsewhere);
+        Err(elsewhere.map_or(Miss::Retry(None), Miss::Failed))
+    }
+
+    /// Returns where a request should go that is not to be forwarded, if that is known.
+    ///
+    /// A leader that this node cannot reach may be gone: its clients wait, as those do whose requests
+    /// are forwarded.
+    fn led_elsewhere(&self, way: &Way) -> Option<Elsewhere> {
+        let shard = way.shard?;
+        let (nodes, leads) = match &way.here {
+            Some(here) => (vec![here.leadership().leader?.node()], true),
+            None => (self.others(&way.table.record(shard)?.replicas), false),
+        };
+        nodes.into_iter().find_map(|node| {
+            let peer = self.transport().peer(node).filter(Peer::is_connected)?;
+            Some(Elsewhere { shard, node, leads, http: peer.announced()?.http })
+        })
     }
 
     /// Goes to `node`, for a shard without a replica here.
@@ -300,11 +312,6 @@ impl Inner {
         }
         Refusal::NoLeader { shard, waited_ms: millis(started) }
     }
-}
-
-/// Whether the replica here leads, as far as it knows.
-fn leads(shard: &Shard) -> bool {
-    shard.leadership().leader == Some(shard.me())
 }
 
 /// Says what a missing answer means: nothing for a read, doubt for a write.

@@ -140,10 +140,15 @@ pub(super) fn request_error(error: &RequestError, wanted: Wanted, status: &Statu
 
 /// Says that another node leads, to a client that goes there itself.
 pub(super) fn not_led_here(elsewhere: &Elsewhere) -> Box<Problem> {
-    let Elsewhere { leader, http, .. } = elsewhere;
-    let hint = format!("send it to {http}, or without Steadfast-Route");
+    let Elsewhere { node, leads, http, .. } = elsewhere;
+    let hint = if *leads {
+        format!("send it to the leader at {http}, or without Steadfast-Route")
+    } else {
+        format!("{node} at {http} has a replica and knows the leader; or leave Steadfast-Route out")
+    };
+    let leader = leads.then(|| Leader { id: node.0, http: Some(http.clone()) });
     Box::new(Problem {
-        leader: Some(Leader { id: leader.0, http: Some(http.clone()) }),
+        leader,
         ..*refused(421, "not-led-here", "Another node leads", elsewhere.to_string(), hint)
     })
 }
@@ -270,7 +275,7 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
             | Refusal::MemoryFull { .. }
             | Refusal::Stopping { .. } => None,
         },
-        RequestError::Elsewhere(elsewhere) => Some(elsewhere.leader),
+        RequestError::Elsewhere(elsewhere) => Some(elsewhere.node).filter(|_| elsewhere.leads),
         RequestError::Unknown(doubt) => match doubt {
             Doubt::Deadline { shard, .. }
             | Doubt::LeaderChanged { shard }

@@ -113,13 +113,17 @@ fn the_leader_is_named_where_it_is_known() {
 #[test]
 fn a_request_that_is_not_to_be_forwarded_learns_the_leader() {
     let http = "http://b:7301".to_owned();
-    let elsewhere = Elsewhere { shard: SHARD, leader: NODE, http: http.clone() };
-    let error = RequestError::Elsewhere(elsewhere);
-    for wanted in [Wanted::Read, Wanted::Write] {
-        let problem = request_error(&error, wanted, &status());
-        assert_eq!((problem.status, problem.code.as_str()), (421, "not-led-here"));
-        assert_eq!((problem.outcome, problem.retry), (Outcome::NotApplied, Retry::Never));
-        assert_eq!(problem.leader, Some(Leader { id: 2, http: Some(http.clone()) }));
+    for (leads, leader) in [(true, Some(Leader { id: 2, http: Some(http.clone()) })), (false, None)]
+    {
+        let elsewhere = Elsewhere { shard: SHARD, node: NODE, leads, http: http.clone() };
+        let error = RequestError::Elsewhere(elsewhere);
+        for wanted in [Wanted::Read, Wanted::Write] {
+            let problem = request_error(&error, wanted, &status());
+            assert_eq!((problem.status, problem.code.as_str()), (421, "not-led-here"));
+            assert_eq!((problem.outcome, problem.retry), (Outcome::NotApplied, Retry::Never));
+            assert_eq!(problem.leader, leader);
+            assert!(problem.hint.is_some_and(|hint| hint.contains(&http)));
+        }
     }
 }
 

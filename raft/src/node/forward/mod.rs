@@ -127,15 +127,9 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(VERSION);
     match verdict {
-        // Whoever asks has the route of its own client.
-        Verdict::Failed(RequestError::Elsewhere(elsewhere)) => {
-            out.put_u8(NOT_HERE);
-            put_option(&mut out, Some(elsewhere.leader.0.into()));
-        }
-        Verdict::NotHere { leader } => {
-            out.put_u8(NOT_HERE);
-            put_option(&mut out, leader.map(|node| node.0.into()));
-        }
+        Verdict::NotHere { leader } => put_not_here(&mut out, *leader),
+        // Routes are of clients: what nodes ask one another is carried out or not.
+        Verdict::Failed(RequestError::Elsewhere(_)) => put_not_here(&mut out, None),
         Verdict::Answered(Answer::Owned { epoch }) => {
             out.put_u8(OWNED);
             out.put_u64(epoch.0);
@@ -171,6 +165,11 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
         }
     }
     out.freeze()
+}
+
+fn put_not_here(out: &mut BytesMut, leader: Option<NodeId>) {
+    out.put_u8(NOT_HERE);
+    put_option(out, leader.map(|node| node.0.into()));
 }
 
 /// Reads what [`encode_verdict`] returned.

@@ -656,7 +656,7 @@ fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
             let [here, there] = [leader, follower].map(|host| hosts[host].node.via(route));
             here.write(put("k", 1), deadline()).await.expect("it leads");
             let http = format!("http://m{leader}:7301");
-            let expected = Elsewhere { shard: SHARD, leader: led_by, http };
+            let expected = Elsewhere { shard: SHARD, node: led_by, leads: true, http };
             let expected = RequestError::Elsewhere(expected);
             let before = get(&hosts[leader], "k").await;
             assert_eq!(there.write(put("k", 2), deadline()).await, Err(expected.clone()));
@@ -673,6 +673,43 @@ fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
 }
 
 #[test]
+fn a_node_without_a_replica_names_one_that_has_it() {
+    with_hosts(4, |hosts, _fabric| async move {
+        let asked = InitRequest { shards: 4, replicas: 3, ..request(&[0, 1, 2, 3]) };
+        let answer = hosts[0].node.init(asked, Instant::now() + PATIENCE).await;
+        answer.expect("all are free");
+        for host in &hosts {
+            host.ready().await;
+        }
+        let mut named = 0;
+        for number in 0..40 {
+            let (mut at, mut hops) = (number % 4, 0);
+            // To a replica, and from there to the leader, which may change meanwhile.
+            loop {
+                let name = format!("key {number}");
+                let node = hosts[at].node.via(Route::Redirect);
+                match node.write(put(&name, 1), Instant::now() + PATIENCE).await {
+                    Ok(_) => break,
+                    Err(RequestError::Elsewhere(Elsewhere { shard, node, leads, .. })) => {
+                        assert_eq!(leads, hosts[at].node.inner.shard(shard).is_some());
+                        named += usize::from(!leads);
+                        at = hosts
+                            .iter()
+                            .position(|host| host.node.inner.me() == node)
+                            .expect("it is one of them");
+                        assert!(hosts[at].node.inner.shard(shard).is_some());
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+                hops += 1;
+                assert!(hops <= 3, "it leads astray");
+            }
+        }
+        assert!(0 < named, "no request met a node without a replica");
+    });
+}
+
+#[test]
 fn a_request_that_is_not_to_be_forwarded_waits_for_a_leader() {
     with_hosts(3, |hosts, _fabric| async move {
         let (leader, follower) = founded(&hosts).await;
@@ -681,7 +718,7 @@ fn a_request_that_is_not_to_be_forwarded_waits_for_a_leader() {
         let deadline = Instant::now() + PATIENCE;
         match node.via(Route::Redirect).write(put("k", 1), deadline).await {
             Ok(_) => {}
-            Err(RequestError::Elsewhere(Elsewhere { leader: now, .. })) => {
+            Err(RequestError::Elsewhere(Elsewhere { node: now, .. })) => {
                 assert_ne!(now, hosts[leader].node.inner.me());
             }
             Err(other) => panic!("{other}"),

@@ -98,9 +98,9 @@ fn not_found(facts: &Facts, guarantee: Guarantee) -> Response {
     response
 }
 
-/// Renders where the leader is: the client wants to go there itself.
+/// Renders where a request should go: its client goes there itself.
 pub(super) fn elsewhere(elsewhere: &Elsewhere, route: Route, asked: &Uri) -> Response {
-    let Elsewhere { shard, leader, ref http } = *elsewhere;
+    let Elsewhere { shard, node, leads, ref http } = *elsewhere;
     let location = (route == Route::Redirect).then(|| {
         let target = asked.path_and_query().map_or("/", PathAndQuery::as_str);
         HeaderValue::from_maybe_shared(Bytes::from(format!("{http}{target}")))
@@ -119,7 +119,9 @@ pub(super) fn elsewhere(elsewhere: &Elsewhere, route: Route, asked: &Uri) -> Res
     };
     let headers = response.headers_mut();
     headers.insert(SHARD, shard.0.into());
-    headers.insert(LEADER, leader.0.into());
+    if leads {
+        headers.insert(LEADER, node.0.into());
+    }
     response
 }
 

@@ -168,8 +168,8 @@ fn a_stale_answer_says_how_old_it_is() {
 
 #[test]
 fn a_redirect_keeps_path_and_query_and_a_local_request_learns_the_leader() {
-    let (shard, leader) = (ShardId(1), NodeId(2));
-    let known = Elsewhere { shard, leader, http: "http://b:7301".to_owned() };
+    let http = "http://b:7301".to_owned();
+    let known = Elsewhere { shard: ShardId(1), node: NodeId(2), leads: true, http };
     let asked = Uri::from_static("/v1/kv/a%2Fb?timeout=3s&ttl=60s");
     let redirect = elsewhere(&known, Route::Redirect, &asked);
     assert_eq!(redirect.status(), 307);
@@ -181,6 +181,9 @@ fn a_redirect_keeps_path_and_query_and_a_local_request_learns_the_leader() {
         assert_eq!((&headers[header::SHARD], &headers[header::LEADER]), (&1.into(), &2.into()));
         assert_eq!(headers[CACHE_CONTROL], "no-store");
     }
+    let follows = Elsewhere { leads: false, ..known.clone() };
+    let redirect = elsewhere(&follows, Route::Redirect, &asked);
+    assert_eq!((redirect.status().as_u16(), redirect.headers().get(LEADER)), (307, None));
     let odd = Elsewhere { http: "http://b\n:7301".to_owned(), ..known };
     assert_eq!(elsewhere(&odd, Route::Redirect, &asked).status(), 421);
 }
