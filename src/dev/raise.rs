@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use steadfast_cli::api::cluster::{InitRequest, REPLICAS_DEFAULT};
 use steadfast_cli::client::{Client, ClientError, ENDPOINTS_DEFAULT};
 use steadfast_cli::command::cluster::goal::Goal;
 use steadfast_cli::command::cluster::report::Report;
@@ -87,12 +88,11 @@ pub(super) async fn raise(nodes: &mut Nodes, shape: Shape) -> anyhow::Result<Rai
     until(nodes, deadline, "all nodes answer", |report| report.silent.is_empty()).await?;
     let peers = nodes.each.iter().map(|node| node.peer.to_string()).collect();
     let founded = found(&nodes.client, peers, shape).await.context("the cluster is not founded")?;
-    let report =
-        until(nodes, deadline, "the cluster is healthy", |it| {
-            // Beside those that hold keys there is the meta shard.
-            it.meets(Goal::Healthy) && it.shards.len() == 1 + shape.shards as usize
-        })
-        .await?;
+    let report = until(nodes, deadline, "the cluster is healthy", |it| {
+        // Beside those that hold keys there is the meta shard.
+        it.meets(Goal::Healthy) && it.shards.len() == 1 + shape.shards as usize
+    })
+    .await?;
     Ok(Raised { report, took: started.elapsed(), founded })
 }
 

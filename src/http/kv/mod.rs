@@ -43,7 +43,9 @@ async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Proble
     let (node, deadline) = (node.via(route), started + timeout);
     let unanswered = |error, wanted| match error {
         RequestError::Elsewhere(elsewhere) => Ok(answer::elsewhere(&elsewhere, route, &head.uri)),
-        other => Err(request_error(&other, wanted, &node.status())),
+        other @ (RequestError::NotApplied(_) | RequestError::Unknown(_)) => {
+            Err(request_error(&other, wanted, &node.status()))
+        }
     };
     let command = match operation {
         Operation::Get { key, consistency, known } => {

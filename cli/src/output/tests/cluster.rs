@@ -27,6 +27,7 @@ fn view(node: u32, shards: u32) -> ClusterView {
         peer: format!("127.0.0.1:740{id}"),
         http: Some(format!("http://127.0.0.1:730{id}")),
         heard_ms_ago: Some(if id == 3 { 4_200 } else { 0 }),
+        unreachable: None,
     };
     ClusterView {
         cluster: Some("c1".to_owned()),

@@ -3,6 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::command::codec::DecodeError;
+use crate::command::codec::fields::{get_option, put_option};
 use crate::node::api::{Bound, Doubt, Refusal};
 use crate::words::{NodeId, ShardId};
 
