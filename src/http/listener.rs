@@ -6,10 +6,15 @@
 //! that it is the last:
 //!
 //! ```text
-//!   Serving --> Draining: refuse connections, answer with `Connection: close`
+//!   Serving --> Refusing: take no more connections
 //!                  |
-//!                  +----> Closing, at the end of the window: close what is still idle
+//!                  +----> Draining: answer with `Connection: close`
+//!                            |
+//!                            +----> Closing, at the end of the window: close what is still idle
 //! ```
+//!
+//! In this order: a client that was told to close may connect anew at once, and must be refused. A
+//! connection that is made in the very moment in which the listener closes is reset.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -56,7 +61,9 @@ enum Phase {
     /// It takes connections and requests.
     #[default]
     Serving,
-    /// It takes no more connections, and each answer is the last of its connection.
+    /// It takes no more connections.
+    Refusing,
+    /// Each answer is the last of its connection.
     Draining,
     /// It takes no more requests.
     Closing,
@@ -75,12 +82,11 @@ impl Server {
     /// Accepts no more, answers what is in progress and, until `idle_until`, one more request of each
     /// connection. Returns when all connections are closed, or at the deadline.
     pub(crate) async fn shutdown(self, idle_until: Instant, deadline: Instant) {
+        self.phase.send_replace(Phase::Refusing);
+        // It ends because it is told to; a panic in it was printed.
+        drop(self.accepting.await);
         self.phase.send_replace(Phase::Draining);
-        let drained = async {
-            // It ends because it is told to; a panic in it was printed.
-            drop(self.accepting.await);
-            drop(self.connections.acquire_many(CONNECTIONS_MAX).await);
-        };
+        let drained = self.connections.acquire_many(CONNECTIONS_MAX);
         tokio::pin!(drained);
         if timeout_at(idle_until, &mut drained).await.is_ok() {
             return;
@@ -92,7 +98,7 @@ impl Server {
     }
 }
 
-/// Accepts connections until the server drains.
+/// Accepts connections until the server refuses them.
 async fn accept(
     listener: TcpListener,
     app: App,
@@ -115,7 +121,7 @@ async fn accept(
     loop {
         let (stream, permit) = tokio::select! {
             accepted = next() => accepted,
-            () = reached(&mut phase, Phase::Draining) => break,
+            () = reached(&mut phase, Phase::Refusing) => break,
         };
         // The permit counts the task: whoever holds them all knows that all tasks have ended.
         drop(spawn(connection(stream, app.clone(), phase.clone(), permit)));
@@ -162,7 +168,7 @@ async fn connection(
     let (app, answered_in) = (&app, &phase.clone());
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
         let mut response = app.answer(request.map(Body::new)).await;
-        if *answered_in.borrow() != Phase::Serving {
+        if Phase::Draining <= *answered_in.borrow() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok::<_, Infallible>(response)

@@ -102,7 +102,7 @@ fn only_turned_away(outcome: &Outcome) {
 
 #[test]
 fn a_rolling_restart_fails_no_request() {
-    let mut cluster = Cluster::found(SMALL);
+    let mut cluster = Cluster::found_with(SMALL, 6);
     let load = Load::start(&cluster, seed(), Plan::default());
     for round in 0..rounds() {
         for node in 0..3 {

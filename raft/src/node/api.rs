@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::command::Command;
 use crate::limits;
 use crate::net::Address;
+pub use crate::node::route::{Elsewhere, Route};
 use crate::shard::leadership::Role;
 pub use crate::transport::peer::Unreachable;
 use crate::words::{
@@ -62,18 +63,6 @@ pub enum Operation {
     },
     /// Count the map's changes, linearizably. Nodes ask this of one another; no client can.
     MapVersion,
-}
-
-/// What a node does with a request for a shard that another node leads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Route {
-    /// It forwards the request and passes the answer on.
-    #[default]
-    Proxy,
-    /// It says where the leader is, to a client that goes there at once.
-    Redirect,
-    /// It says that the leader is elsewhere, and where.
-    Local,
 }
 
 /// What came of an operation.
@@ -187,20 +176,6 @@ pub enum RequestError {
     /// not to be forwarded. Never said of [`Route::Proxy`].
     #[error("{0}")]
     Elsewhere(Elsewhere),
-}
-
-/// Where a request should go that was not forwarded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("shard {shard} is not led here, and the request was not to be forwarded")]
-pub struct Elsewhere {
-    /// The shard of the key.
-    pub shard: ShardId,
-    /// Its leader, or a node that has a replica of it.
-    pub node: NodeId,
-    /// Whether that is the leader. A node without a replica does not know who leads.
-    pub leads: bool,
-    /// Where clients reach that node: a URL.
-    pub http: String,
 }
 
 /// Why a request was turned away.

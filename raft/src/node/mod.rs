@@ -40,6 +40,7 @@ mod placement;
 mod read;
 mod record;
 mod replicas;
+mod route;
 mod router;
 mod running;
 pub mod snapshot;

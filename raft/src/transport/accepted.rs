@@ -36,8 +36,9 @@ pub(super) async fn listen(inner: Arc<Inner>, mut listener: Box<dyn Listener>) {
     let mut number = 0;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = told(&mut closing) => return,
+            accepted = listener.accept() => accepted,
         };
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,

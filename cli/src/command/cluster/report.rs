@@ -254,7 +254,10 @@ fn nodes(views: &[ClusterView]) -> Vec<Node> {
         node.up = own.is_some() || heard_ms_ago.is_some_and(|ms| ms <= HEARD_MS_MAX);
         node.age_ms = own.map(|view| view.age_ms).or(heard_ms_ago);
         node.version = own.map(|view| view.version.clone());
-        node.state = state(own, heard_ms_ago, unreachable);
+        node.state = state(own, heard_ms_ago);
+        if let Some(why) = unreachable {
+            node.state = format!("{}; {why}", node.state);
+        }
     }
     nodes.into_values().collect()
 }
@@ -266,21 +269,8 @@ fn unreachable_by(node: u32, seen: &NodeView) -> Option<String> {
     lasts.then(|| format!("node {node} cannot reach it at {}", unreachable.why))
 }
 
-/// Returns what there is to say about a node.
-fn state(
-    own: Option<&ClusterView>,
-    heard_ms_ago: Option<u64>,
-    unreachable: Option<String>,
-) -> String {
-    let state = state_alone(own, heard_ms_ago);
-    match unreachable {
-        Some(why) => format!("{state}; {why}"),
-        None => state,
-    }
-}
-
 /// Returns what a node says of itself, or what its peers last heard.
-fn state_alone(own: Option<&ClusterView>, heard_ms_ago: Option<u64>) -> String {
+fn state(own: Option<&ClusterView>, heard_ms_ago: Option<u64>) -> String {
     match (own, heard_ms_ago) {
         (Some(view), _) if view.stopping => "stopping".to_owned(),
         (Some(view), _) => match &view.unready {

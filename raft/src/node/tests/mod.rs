@@ -437,9 +437,10 @@ fn a_client_that_goes_away_takes_its_queued_write_with_it() {
 #[test]
 fn a_node_that_stops_leaves_no_forwarded_write_in_doubt() {
     with_hosts(3, |hosts, fabric| async move {
-        fabric.set_latency(Duration::from_millis(1), Duration::from_millis(20));
+        // Long ways, and much on them: some of it arrives when the leader has handed over.
+        fabric.set_latency(Duration::from_millis(5), Duration::from_millis(60));
         let (leader, follower) = founded(&hosts).await;
-        let (clients, stopped) = (8, watch::channel(false));
+        let (clients, stopped) = (64, watch::channel(false));
         let client = async |client: usize| {
             let mut count = 0;
             while !*stopped.1.borrow() {
