@@ -80,6 +80,11 @@ impl Node {
     /// is lost to its client.
     pub async fn shutdown(&self, deadline: Instant) {
         self.hand_over(deadline).await;
+        // Peers wait for what they forwarded to this node while it led.
+        let settled = deadline.min(Instant::now() + 2 * self.inner.config.settings.election_max);
+        for shard in self.inner.shards() {
+            shard.settle(settled).await;
+        }
         self.halt().await;
     }
 

@@ -1,11 +1,16 @@
 //! Leaving office: the leader names its successor, so that nobody has to wait for an election.
 
+use std::time::Duration;
+
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::Instant;
 
 use super::Shard;
 use super::types::position;
 use crate::words::ReplicaId;
+
+/// Time between two looks at what is still in flight.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(5);
 
 impl Shard {
     /// Hands leadership to the follower with the longest log. Returns whether this replica no
@@ -23,6 +28,14 @@ impl Shard {
             }
         }
         true
+    }
+
+    /// Waits until no command here waits for its fate, or the deadline: what was in flight when
+    /// leadership went is committed, or not, by the successor.
+    pub async fn settle(&self, deadline: Instant) {
+        while !self.inner.proposer.is_idle() && Instant::now() < deadline {
+            tokio::time::sleep(SETTLE_INTERVAL).await;
+        }
     }
 
     /// Returns the follower that has the most of the log, if any answers.

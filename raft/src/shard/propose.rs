@@ -132,6 +132,11 @@ impl Proposer {
         Ok(Submitted { ticket, reply })
     }
 
+    /// Whether no command waits for its fate.
+    pub fn is_idle(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) == 0
+    }
+
     /// Asks for an entry that moves the state's time on. Calls before it is made share it.
     pub fn tick(&self) {
         self.tick.notify_one();
