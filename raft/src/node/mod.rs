@@ -46,6 +46,7 @@ mod running;
 pub mod snapshot;
 mod status;
 mod table;
+mod view;
 
 use self::api::{
     Answer, Consistency, InitAnswer, InitError, InitRequest, Operation, ReadAnswer, RequestError,

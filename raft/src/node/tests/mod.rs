@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::{Elsewhere, InitRequest, WriteResult};
+use super::api::{Elsewhere, InitRequest, Refusal, WriteResult};
 use super::*;
 use crate::clock::SimClock;
 use crate::command::Condition;
+use crate::command::meta::Phase;
 use crate::disk::SimDisk;
 use crate::limits;
 use crate::net::sim::Fabric;
@@ -99,17 +100,25 @@ async fn start_on(
     sim: SimDisk,
     advertise: &Address,
 ) -> Result<Host, StartError> {
-    start_without(fabric, host, sim, advertise, None).await
+    start_odd(fabric, host, sim, advertise, Oddity::default()).await
 }
 
-/// Starts a host that cannot read the snapshots of one shard.
-async fn start_without(
+/// What is out of the ordinary at a host.
+#[derive(Clone, Copy, Debug, Default)]
+struct Oddity {
+    /// The shard whose snapshots cannot be read.
+    unreadable: Option<ShardId>,
+    memory_bytes_max: Option<u64>,
+}
+
+async fn start_odd(
     fabric: &Fabric,
     host: usize,
     sim: SimDisk,
     advertise: &Address,
-    unreadable: Option<ShardId>,
+    odd: Oddity,
 ) -> Result<Host, StartError> {
+    let Oddity { unreadable, memory_bytes_max } = odd;
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
     let plain = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
@@ -125,7 +134,7 @@ async fn start_without(
         peer_listen: address(host),
         peer_advertise: advertise.clone(),
         http_advertise: format!("http://m{host}:7301"),
-        settings: Settings { segment_bytes: 1 << 20, ..Settings::default() },
+        settings: Settings { segment_bytes: 1 << 20, memory_bytes_max, ..Settings::default() },
     };
     Ok(Host { disk: sim, life, node: Node::start(config, seams).await? })
 }
@@ -484,6 +493,9 @@ fn a_cluster_of_many_shards_serves_and_comes_back() {
     with_hosts(3, |mut hosts, fabric| async move {
         let answer = hosts[1].init(&[0, 1, 2]).await.expect("all are free");
         assert!(answer.founded);
+        let table = hosts[1].node.inner.table();
+        let mut records = table.meta().shards().values();
+        assert!(records.all(|record| record.phase == Phase::Active), "init waits for all");
         for host in &hosts {
             host.whole(6).await;
             assert_eq!(host.groups(), groups(6));
@@ -629,8 +641,8 @@ fn one_shard_that_cannot_be_opened_leaves_the_others_alone() {
     with_hosts(3, |mut hosts, fabric| async move {
         hosts[0].init(&[0, 1, 2]).await.expect("all are free");
         let disk = hosts.remove(2).stop().await;
-        let shard = ShardId(4);
-        let started = start_without(&fabric, 2, disk, &address(2), Some(shard)).await;
+        let odd = Oddity { unreadable: Some(ShardId(4)), ..Oddity::default() };
+        let started = start_odd(&fabric, 2, disk, &address(2), odd).await;
         hosts.push(started.expect("it starts"));
         let unready = async {
             while !hosts[2].node.unready().is_some_and(|why| why.contains("shard s4")) {
@@ -734,5 +746,34 @@ fn a_request_that_is_not_to_be_forwarded_waits_for_a_leader() {
         let no_leader = matches!(refused, RequestError::NotApplied(api::Refusal::NoLeader { .. }));
         assert!(no_leader, "{refused}");
         assert_eq!(began.elapsed().as_secs(), 1);
+    });
+}
+
+#[test]
+fn the_bound_on_memory_is_that_of_all_shards_together() {
+    const BYTES_MAX: u64 = 40_000;
+    with_hosts(0, |mut hosts, fabric| async move {
+        let odd = Oddity { memory_bytes_max: Some(BYTES_MAX), ..Oddity::default() };
+        for host in 0..3 {
+            let disk = SimDisk::new(host as u64);
+            disk.create_dir_all(Path::new("/data")).expect("there is room");
+            let started = start_odd(&fabric, host, disk, &address(host), odd).await;
+            hosts.push(started.expect("it starts"));
+        }
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+        let mut refused = 0;
+        for number in 0..60 {
+            match hosts[number % 3].put(number).await {
+                Ok(_) => {}
+                Err(RequestError::NotApplied(Refusal::MemoryFull { .. })) => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // A key counts for 1,260 bytes, so about half of them fit; no shard alone is near it.
+        assert!((20..40).contains(&refused), "{refused} of 60 were refused");
+        let bytes = |host: &Host| host.node.status().shards.iter().map(|it| it.bytes).sum::<u64>();
+        let most = hosts.iter().map(bytes).max().expect("hosts");
+        // What other leaders have stored and this replica is yet to apply may come on top.
+        assert!((BYTES_MAX - 5_000..=BYTES_MAX + 5_000).contains(&most), "{most} bytes");
     });
 }

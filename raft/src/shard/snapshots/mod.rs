@@ -9,9 +9,8 @@
 //! ```
 //!
 //! A snapshot counts once it was read back and every hash matched. The floor is the older of two
-//! that count, so what is damaged later always leaves a pair that works: an older snapshot and the
-//! log that follows it. Writing never fails the replica: without room for a snapshot the log fills
-//! up to its bound, and proposals are refused until there is room.
+//! that count, so what is damaged later always leaves a pair that works. Writing never fails the
+//! replica: without room the log fills up to its bound, and proposals are refused until there is.
 
 use std::collections::BTreeSet;
 use std::io;
