@@ -150,7 +150,7 @@ mod tests {
                 far.write_all(&[0; 1_000]).await.expect("it is heard to the end");
                 let mut said = Vec::new();
                 tokio::io::AsyncReadExt::read_to_end(&mut far, &mut said).await.expect("open");
-                closes.then(|| drop(far))
+                if closes { None } else { Some(far) }
             };
             let started = Instant::now();
             let (closed, _far) = tokio::join!(stream.shutdown(), client);

@@ -172,7 +172,7 @@ fn the_file_has_these_bytes() {
         "000000020003623a31",
         "00000006", // shards
         "00000003", // replicas of each
-        "bb5c14fc", // crc
+        "64d9970b", // crc
     ];
     assert_eq!(hex, expected.concat());
     assert_eq!(again(&disk).known, known);

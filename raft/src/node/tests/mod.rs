@@ -743,7 +743,7 @@ fn a_request_that_is_not_to_be_forwarded_waits_for_a_leader() {
         let began = Instant::now();
         let refused = node.via(Route::Redirect).write(put("k", 1), deadline).await;
         let refused = refused.expect_err("nobody leads");
-        let no_leader = matches!(refused, RequestError::NotApplied(api::Refusal::NoLeader { .. }));
+        let no_leader = matches!(refused, RequestError::NotApplied(Refusal::NoLeader { .. }));
         assert!(no_leader, "{refused}");
         assert_eq!(began.elapsed().as_secs(), 1);
     });

@@ -242,6 +242,10 @@ fn founding_waits_for_no_guard() {
             shard.check_guard().expect("a new replica has promised nothing");
         }
         b.restart().await;
+        // The map says that it has this replica, and is known once it is applied again.
+        while b.node().inner.shard(SHARD).is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
         b.shard().check_guard().expect_err("it may have promised");
         sleep(LEASE).await;
         b.shard().check_guard().expect("one lease is over");
@@ -278,7 +282,7 @@ fn nothing_stale_is_answered_before_a_first_confirmation() {
         b.restart().await;
         cut(&fabric, &b, &a);
         let error = b.read(stale(None), PATIENCE).await.expect_err("it knows nothing yet");
-        let RequestError::NotApplied(api::Refusal::TooStale { staleness_ms, .. }) = error else {
+        let RequestError::NotApplied(Refusal::TooStale { staleness_ms, .. }) = error else {
             panic!("{error}")
         };
         assert_eq!(staleness_ms, None);
@@ -303,10 +307,7 @@ fn a_stale_read_that_may_not_be_too_old_is_refused_when_it_is() {
         cut(&fabric, &b, &c);
         sleep(Duration::from_secs(1)).await;
         let error = b.read(stale(Some(500)), PATIENCE).await.expect_err("it cannot get fresh");
-        assert!(
-            matches!(error, RequestError::NotApplied(api::Refusal::TooStale { .. })),
-            "{error}"
-        );
+        assert!(matches!(error, RequestError::NotApplied(Refusal::TooStale { .. })), "{error}");
         b.read(stale(Some(180_000)), PATIENCE).await.expect("it is not that old");
     });
 }
