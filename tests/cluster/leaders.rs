@@ -10,10 +10,14 @@ use crate::http::Answer;
 use crate::load::{Load, Plan};
 use crate::{eventually, seed, within};
 
+/// Shards besides the meta shard.
+const SHARDS: u32 = 6;
 /// How long leaders may take to be even again: a node must have been stable for 5 s.
 const EVEN_MAX: Duration = Duration::from_secs(30);
 /// The same where shards have moved as often as they may within a minute.
 const EVEN_AFTER_RESTARTS_MAX: Duration = Duration::from_secs(90);
+/// How often a shard may move after a node has come back.
+const MOVES_MAX: u64 = 2;
 /// How long a node may take to stop when it is asked to.
 const STOP_MAX: Duration = Duration::from_secs(8);
 
@@ -32,7 +36,7 @@ fn leads(cluster: &Cluster) -> Option<Vec<usize>> {
     all.sort_unstable();
     let known: Vec<u64> =
         views[0]["shards"].as_array()?.iter().filter_map(|it| it["id"].as_u64()).collect();
-    (all == known && !known.is_empty()).then(|| led.iter().map(Vec::len).collect())
+    (all == known && known.len() == SHARDS as usize + 1).then(|| led.iter().map(Vec::len).collect())
 }
 
 /// Waits until no node leads more than one shard above its fair share.
@@ -53,23 +57,38 @@ fn wait_even(cluster: &Cluster, patience: Duration, when: &str) {
     println!("{when}: even after {:?}: {leads:?}", started.elapsed());
 }
 
+/// Returns the number of each shard's term, as a node that runs knows it.
+fn terms(cluster: &Cluster, node: usize) -> Vec<u64> {
+    eventually("the node shows its shards", || {
+        let view = cluster.view(node)?;
+        let number = |shard: &Value| shard["term"].as_str()?.split('.').next()?.parse().ok();
+        let terms: Vec<u64> = view["shards"].as_array()?.iter().filter_map(number).collect();
+        (terms.len() == SHARDS as usize + 1).then_some(terms)
+    })
+}
+
 #[test]
 fn leaders_are_spread_after_each_death_and_each_return() {
-    let mut cluster = Cluster::found(SMALL);
+    let mut cluster = Cluster::found_with(SMALL, SHARDS);
     wait_even(&cluster, EVEN_MAX, "at the start");
     for node in 0..3 {
         cluster.nodes[node].kill();
         wait_even(&cluster, EVEN_MAX, &format!("without node {}", node + 1));
         cluster.nodes[node].start();
         cluster.wait_ready();
+        let before = terms(&cluster, node);
         wait_even(&cluster, EVEN_AFTER_RESTARTS_MAX, &format!("with node {} again", node + 1));
+        let after = terms(&cluster, node);
+        let moved = |(before, after): (&u64, &u64)| after - before;
+        let moved: Vec<u64> = before.iter().zip(&after).map(moved).collect();
+        assert!(moved.iter().all(|&moved| moved <= MOVES_MAX), "{moved:?}");
     }
     cluster.check_equal();
 }
 
 #[test]
 fn leaders_are_spread_after_a_rolling_restart() {
-    let mut cluster = Cluster::found(SMALL);
+    let mut cluster = Cluster::found_with(SMALL, SHARDS);
     let load = Load::start(&cluster, seed(), Plan::default());
     for node in 0..3 {
         load.wait_for(100);

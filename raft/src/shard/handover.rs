@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   leader                                          successor            another follower
-//!     wait for the entry in flight, take no other
+//!     proposes nothing from here on
 //!     TransferLeader(term, last) -----------------> log up to `last`?    lease void
 //!        (its own lease is void)                      |
 //!     votes  <------------------------------------- campaign in the next term
@@ -15,9 +15,10 @@
 //! its heartbeats, so an ordinary election follows within two election timeouts. A message that
 //! comes late is void: it names the term that it belongs to.
 //!
-//! Waiting for the entry in flight is what keeps a transfer from putting writes in doubt: a leader
-//! that steps down while its majority is still answering cannot tell its clients what became of
-//! them.
+//! No write is put in doubt. Commands that come meanwhile were never part of an entry and take
+//! another route. An entry that is in flight is part of the successor's log, for the successor waits
+//! for it before it campaigns; so it is committed in the next term, and openraft, which keeps those
+//! who wait for a former leader's entries, answers them here.
 
 use std::time::Duration;
 
@@ -83,9 +84,6 @@ pub enum TransferFailure {
         /// How many.
         entries: u64,
     },
-    /// An entry was in flight until the deadline. Nothing was done.
-    #[error("an entry was in flight all the time")]
-    Busy,
     /// It was asked to lead, and did not come to.
     #[error("{node} was asked to lead and does not; {}", leads(*.leader))]
     TimedOut {
@@ -126,13 +124,6 @@ impl Shard {
     /// Like [`Shard::transfer_to`], but to a replica that may have to catch up first: for a leader
     /// that is going anyway.
     pub async fn hand_to(&self, node: NodeId, deadline: Instant) -> Result<(), TransferFailure> {
-        if self.candidate(node)?.is_none() {
-            return Ok(());
-        }
-        let Ok(_alone) = timeout_at(deadline, self.inner.proposer.pause()).await else {
-            return Err(TransferFailure::Busy);
-        };
-        // Once more: the wait may have been long.
         let Some(Follower { replica, .. }) = self.candidate(node)? else { return Ok(()) };
         if self.raft().trigger().transfer_leader(replica.0).await.is_err() {
             return Err(TransferFailure::Halted);

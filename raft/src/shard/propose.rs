@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ClientWriteResult;
 use openraft::{Raft, ServerState};
-use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::counts::Counting;
@@ -83,16 +83,12 @@ pub enum Overload {
     Bytes,
 }
 
-/// Held while an entry is in flight, and while leadership is being transferred: never both.
-type InFlight = Arc<Mutex<()>>;
-
 /// The submitting end of the queue.
 #[derive(Clone, Debug)]
 pub struct Proposer {
     queue: mpsc::Sender<Proposal>,
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
-    in_flight: InFlight,
     pacer: Pacer,
 }
 
@@ -105,7 +101,6 @@ pub struct ProposeLoop {
     bytes: Arc<AtomicUsize>,
     tick: Arc<Notify>,
     counts: Arc<Counting>,
-    in_flight: InFlight,
     pacer: Pacer,
     /// A command that did not fit into the last entry.
     left_over: Option<Proposal>,
@@ -120,16 +115,13 @@ pub fn queue(
 ) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
     let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-    let in_flight = InFlight::default();
     let proposer = Proposer {
         queue: sender,
         bytes: Arc::clone(&bytes),
         tick: Arc::clone(&tick),
-        in_flight: Arc::clone(&in_flight),
         pacer: pacer.clone(),
     };
-    let proposing =
-        ProposeLoop { raft, time, queue, bytes, tick, counts, in_flight, pacer, left_over: None };
+    let proposing = ProposeLoop { raft, time, queue, bytes, tick, counts, pacer, left_over: None };
     (proposer, proposing)
 }
 
@@ -159,19 +151,12 @@ impl Proposer {
     pub fn tick(&self) {
         self.tick.notify_one();
     }
-
-    /// Waits until no entry is in flight. None is proposed while what this returns is held.
-    pub async fn pause(&self) -> MutexGuard<'_, ()> {
-        self.in_flight.lock().await
-    }
 }
 
 impl ProposeLoop {
     /// Proposes until every [`Proposer`] is gone.
     pub async fn run(mut self) {
-        let in_flight = Arc::clone(&self.in_flight);
         while let Some(batch) = self.gather().await {
-            let _alone = in_flight.lock().await;
             match self.stamp() {
                 Some(stamp) => self.propose(stamp, batch).await,
                 None => self.refuse(batch),

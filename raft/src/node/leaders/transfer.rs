@@ -207,9 +207,7 @@ impl Inner {
         }
         match self.transfer(&shard, to, Cause::Operator, deadline).await {
             Ok(()) => Verdict::Done,
-            Err(TransferFailure::NotLeader | TransferFailure::Busy | TransferFailure::Halted) => {
-                Verdict::NotHere
-            }
+            Err(TransferFailure::NotLeader | TransferFailure::Halted) => Verdict::NotHere,
             Err(TransferFailure::Joint) => Verdict::Refused(Refusal::Joint),
             Err(TransferFailure::NotVoter { voters, .. }) => {
                 Verdict::Refused(Refusal::NotVoter { voters })

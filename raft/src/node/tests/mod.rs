@@ -359,7 +359,7 @@ async fn founded(hosts: &[Host]) -> (usize, usize) {
     (leader, (leader + 1) % hosts.len())
 }
 
-fn put(name: &str, value: usize) -> Command {
+pub(super) fn put(name: &str, value: usize) -> Command {
     let key = Key::try_from(Bytes::from(name.to_owned())).expect("the key is short");
     let value = Value::try_from(Bytes::from(value.to_string())).expect("the value is short");
     Command::Put { key, value, ttl: None, condition: Condition::Always }

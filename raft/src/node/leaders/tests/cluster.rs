@@ -1,17 +1,21 @@
 //! Three real nodes in simulation: what operators ask for, who is asked to lead, how long nobody
 //! does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 use openraft::raft::TransferLeaderRequest;
 use tokio::time::timeout;
 
 use super::transfer::{Refusal, TransferError};
 use super::*;
 use crate::net::sim::Fabric;
-use crate::node::tests::{Host, request, with_hosts};
+use crate::node::tests::{Host, put, request, with_hosts};
+use crate::runtime;
 use crate::shard::rpc::messages;
 use crate::shard::types::{log_id, raft_vote};
 use crate::transport::frame::Kind;
-use crate::words::{ShardId, Vote};
+use crate::words::{Key, ShardId, Slot, Vote};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHARD: ShardId = ShardId(1);
@@ -162,5 +166,42 @@ fn a_transfer_that_comes_late_is_void() {
         sleep(Duration::from_secs(3)).await;
         assert_eq!(shard.leadership().term, term, "nobody campaigned");
         assert_eq!(leader(&hosts[0]), Some(now));
+    });
+}
+
+/// Returns a key of the shard.
+fn key_of_shard(host: &Host) -> String {
+    let table = host.node.inner.table();
+    let is_of_shard = |name: &String| {
+        let key = Key::try_from(Bytes::from(name.clone())).expect("the key is short");
+        table.shard_of(Slot::of(&key)) == Some(SHARD)
+    };
+    (0..).map(|number| format!("key {number}")).find(is_of_shard).expect("it owns some slots")
+}
+
+#[test]
+fn a_transfer_puts_no_write_in_doubt() {
+    with_cluster(|hosts, fabric| async move {
+        fabric.set_latency(Duration::from_millis(1), Duration::from_millis(20));
+        let (stop, key) = (Arc::new(AtomicBool::new(false)), key_of_shard(&hosts[0]));
+        let writer = |number: usize| {
+            let (node, stop) = (hosts[number % 3].node.clone(), Arc::clone(&stop));
+            let key = key.clone();
+            runtime::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let written = node.write(put(&key, number), Instant::now() + PATIENCE).await;
+                    written.expect("nothing fails");
+                }
+            })
+        };
+        let writers: Vec<_> = (0..12).map(writer).collect();
+        for round in 0..20 {
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(transfer(&hosts[0], round % 3 + 1).await, Ok(()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            writer.await.expect("it ends well");
+        }
     });
 }

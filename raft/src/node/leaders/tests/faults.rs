@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 30;
 /// Seconds of faults.
 const FAULTS_S: u64 = 240;
 /// Seconds until leaders are even after the last fault: the longest catching up, the stable time of
