@@ -73,7 +73,7 @@ fn another_version_and_another_cluster_are_told_why() {
     let mut stream = connect(&cluster);
     stream.write_all(&hello(99, 0)).expect("a socket");
     let said = rest(stream);
-    assert!(said.contains("protocol 99 is spoken there, 1 here"), "{said:?}");
+    assert!(said.contains("protocol 99 is spoken there, 2 here"), "{said:?}");
     let mut stream = connect(&cluster);
     stream.write_all(&[hello(2, u32::MAX), vec![0; 1_000]].concat()).expect("a socket");
     rest(stream);
