@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use tokio::time::{Instant, MissedTickBehavior};
+use futures_util::future::join_all;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::api::Route;
 use super::leaders::Leaders;
@@ -77,6 +78,9 @@ impl Node {
     /// latest. What has no answer in the end is lost to its client.
     pub async fn shutdown(&self, deadline: Instant) {
         self.hand_over(deadline).await;
+        // An entry that was in flight is committed by the next leader, which needs the connections
+        // of its node to this one to say so.
+        self.inner.settled(deadline).await;
         // The replicas are still open: what was forwarded here is answered, or refused and tried
         // elsewhere, before the connections close.
         self.inner.transport().take_leave(deadline).await;
@@ -121,6 +125,15 @@ impl Node {
 }
 
 impl Inner {
+    /// Waits until the fate of all that was proposed here is known, but no longer than `deadline`.
+    async fn settled(&self, deadline: Instant) {
+        let shards = self.shards();
+        let running = shards.iter().filter(|shard| shard.halted().is_none());
+        if timeout_at(deadline, join_all(running.map(Shard::settled))).await.is_err() {
+            tracing::warn!("what became of some writes was unknown at the end");
+        }
+    }
+
     /// Takes a replica off the list.
     fn take_first(&self) -> Option<Shard> {
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);

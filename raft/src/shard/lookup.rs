@@ -64,6 +64,11 @@ pub struct Lookup {
 }
 
 impl Shard {
+    /// Waits until the fate of every command that was proposed here is known.
+    pub async fn settled(&self) {
+        self.inner.proposer.settled().await;
+    }
+
     /// Proposes a command that the log has room for, and waits for its reply.
     pub async fn write(
         &self,

@@ -83,11 +83,47 @@ pub enum Overload {
     Bytes,
 }
 
+/// The commands that are queued or part of an entry whose fate is unknown.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    none: Notify,
+}
+
+impl Held {
+    /// Takes `bytes` more, unless that passes the bound.
+    fn take(&self, bytes: usize) -> bool {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if limits::PROPOSALS_INFLIGHT_BYTES_MAX < before + bytes {
+            self.release(bytes);
+            return false;
+        }
+        true
+    }
+
+    fn release(&self, bytes: usize) {
+        if self.bytes.fetch_sub(bytes, Ordering::Relaxed) == bytes {
+            self.none.notify_waiters();
+        }
+    }
+
+    async fn none(&self) {
+        loop {
+            let mut none = std::pin::pin!(self.none.notified());
+            none.as_mut().enable();
+            if self.bytes.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            none.await;
+        }
+    }
+}
+
 /// The submitting end of the queue.
 #[derive(Clone, Debug)]
 pub struct Proposer {
     queue: mpsc::Sender<Proposal>,
-    bytes: Arc<AtomicUsize>,
+    held: Arc<Held>,
     tick: Arc<Notify>,
     pacer: Pacer,
 }
@@ -98,7 +134,7 @@ pub struct ProposeLoop {
     raft: Raft<Types, Machine>,
     time: Arc<ShardTime>,
     queue: mpsc::Receiver<Proposal>,
-    bytes: Arc<AtomicUsize>,
+    held: Arc<Held>,
     tick: Arc<Notify>,
     counts: Arc<Counting>,
     pacer: Pacer,
@@ -114,14 +150,14 @@ pub fn queue(
     pacer: Pacer,
 ) -> (Proposer, ProposeLoop) {
     let (sender, queue) = mpsc::channel(limits::PROPOSALS_INFLIGHT_MAX);
-    let (bytes, tick) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (held, tick) = (Arc::<Held>::default(), Arc::new(Notify::new()));
     let proposer = Proposer {
         queue: sender,
-        bytes: Arc::clone(&bytes),
+        held: Arc::clone(&held),
         tick: Arc::clone(&tick),
         pacer: pacer.clone(),
     };
-    let proposing = ProposeLoop { raft, time, queue, bytes, tick, counts, pacer, left_over: None };
+    let proposing = ProposeLoop { raft, time, queue, held, tick, counts, pacer, left_over: None };
     (proposer, proposing)
 }
 
@@ -129,9 +165,7 @@ impl Proposer {
     /// Queues a command that the log has room for, unless a bound is met.
     pub fn submit(&self, command: Command, room: Room) -> Result<Submitted, Overload> {
         let bytes = codec::command_bytes(&command);
-        let queued_bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if limits::PROPOSALS_INFLIGHT_BYTES_MAX < queued_bytes + bytes {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if !self.held.take(bytes) {
             return Err(Overload::Bytes);
         }
         let (sender, reply) = oneshot::channel();
@@ -141,7 +175,7 @@ impl Proposer {
         self.pacer.queued();
         if self.queue.try_send(proposal).is_err() {
             self.pacer.dequeued(1);
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.held.release(bytes);
             return Err(Overload::Count);
         }
         Ok(Submitted { ticket, reply })
@@ -150,6 +184,11 @@ impl Proposer {
     /// Asks for an entry that moves the state's time on. Calls before it is made share it.
     pub fn tick(&self) {
         self.tick.notify_one();
+    }
+
+    /// Waits until the fate of every command that was submitted is known.
+    pub async fn settled(&self) {
+        self.held.none().await;
     }
 }
 
@@ -200,7 +239,7 @@ impl ProposeLoop {
                 bytes += next.bytes;
                 batch.push(next);
             } else {
-                self.bytes.fetch_sub(next.bytes, Ordering::Relaxed);
+                self.held.release(next.bytes);
             }
         }
         self.pacer.dequeued(dequeued);
@@ -222,14 +261,14 @@ impl ProposeLoop {
         self.counts.proposed(commands.len());
         let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         let (done, finished) = oneshot::channel::<()>();
-        let queued_bytes = Arc::clone(&self.bytes);
+        let held = Arc::clone(&self.held);
         let (counts, proposed) = (Arc::clone(&self.counts), Instant::now());
         let responder = OnComplete(Box::new(move |result: ClientWriteResult<Types>| {
             if result.is_ok() {
                 counts.applied(proposed.elapsed());
             }
             answer(replies, result);
-            queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            held.release(bytes);
             drop(done);
         }));
         let write = self.raft.write(EncodedEntry(codec::encode(&entry))).responder(responder);
@@ -260,7 +299,7 @@ impl ProposeLoop {
     /// Gives commands back that were never part of an entry.
     fn refuse(&self, batch: Vec<Proposal>) {
         for proposal in batch {
-            self.bytes.fetch_sub(proposal.bytes, Ordering::Relaxed);
+            self.held.release(proposal.bytes);
             let lost = Lost::NotAppended(openraft::errors::ForwardReason::NotLeader);
             // The client may have gone.
             drop(proposal.reply.send(Err(lost)));
