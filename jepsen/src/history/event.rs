@@ -1,0 +1,154 @@
+//! One line of a history.
+
+use serde::{Deserialize, Serialize};
+
+/// One line of a history. Flat, because a long history has millions of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the history, from 0.
+    pub index: u64,
+    /// When it was noted, in nanoseconds since the run began, by one monotonic clock.
+    #[serde(rename = "time")]
+    pub time_ns: u64,
+    /// Who does it.
+    pub process: Process,
+    /// Which part of an operation it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// What is done.
+    #[serde(rename = "f")]
+    pub function: Function,
+    /// The key it is done to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is written or was read.
+    #[serde(default)]
+    pub value: Value,
+    /// What a read asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How long the key is to live, in milliseconds; of an answer, how long it still lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// The node that was asked, on an `invoke`; the node whose state answered, on an `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
+    /// The key's shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<u32>,
+    /// The version of the key that was read, or that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// The shard's count of mutations as of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
+    /// The term of the answer, `term.node`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<String>,
+    /// The shard's own clock as of the answer, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_time_ms: Option<u64>,
+    /// How old the answer is at most, in milliseconds, as it says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staleness_ms: Option<u64>,
+    /// Why it is a `fail` or an `info`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Of a fault: whom it hit, and what shows that it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<serde_json::Value>,
+}
+
+/// Who does something: a client that does one thing at a time, or whoever breaks things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Process {
+    /// A client. Its number is not used again after an operation that ended in `info`.
+    Client(u64),
+    /// Whoever breaks things.
+    #[serde(with = "nemesis")]
+    Nemesis,
+}
+
+/// Which part of an operation an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Its beginning.
+    Invoke,
+    /// Its end: it was done.
+    Ok,
+    /// Its end: it was certainly not done, and never will be.
+    Fail,
+    /// The end of its waiting: it may have been done, or may be done at any time from now.
+    Info,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Function {
+    /// Reads a key; the value is null if there is no such key.
+    Read,
+    /// Stores a value.
+    Write,
+    /// Stores the second value of a pair if the key still holds the first, decided by its version. A
+    /// null instead of the first: if there is no such key.
+    Cas,
+    /// Removes a key.
+    Delete,
+    /// Adds an element to the set: a key of its own.
+    Add,
+    /// Reads the whole set.
+    ReadAll,
+    /// Breaks something, until [`Function::Heal`].
+    Fault,
+    /// Repairs what was broken.
+    Heal,
+}
+
+/// What is written or was read. Values are unique in a run, so that each says which write it is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Nothing: there is no such key.
+    #[default]
+    Null,
+    /// One value.
+    One(u64),
+    /// Of a compare-and-swap: what was there, and what is to be there.
+    Pair(Option<u64>, u64),
+    /// All elements of a set.
+    Many(Vec<u64>),
+}
+
+/// What a read asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It reflects every write that was acknowledged before it began.
+    Linearizable,
+    /// The same, as long as the clocks of two nodes run at nearly the same rate.
+    Lease,
+    /// It may be old, and says how old at most.
+    Stale,
+}
+
+/// The name of whoever breaks things.
+mod nemesis {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    const NAME: &str = "nemesis";
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(NAME)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<(), D::Error> {
+        match <&str>::deserialize(input)? {
+            NAME => Ok(()),
+            other => Err(D::Error::custom(format!("\"{other}\" is no process"))),
+        }
+    }
+}
