@@ -1,7 +1,7 @@
 //! Keeps the shard's log within its bounds: snapshot, then purge (D2, D3).
 //!
-//! The log says when: a shard is asked to snapshot when it holds a third of its share of the log,
-//! or when its old entries pin the oldest segment. The order is what makes it safe: the snapshot is
+//! The log says when: of a log that has come to a third of its bound, the shard that holds most is
+//! asked to snapshot, and so is one whose old entries pin the oldest segment. The order is what makes it safe: the snapshot is
 //! durable and was read back before openraft hears of it, and only then does the log below it go.
 
 use std::time::Duration;
