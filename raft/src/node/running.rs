@@ -45,6 +45,7 @@ impl Node {
             absent: Mutex::default(),
             table: watch::Sender::default(),
             joined: tokio::sync::Mutex::default(),
+            founding: Arc::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
             leaders: Leaders::default(),

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,6 @@ use crate::disk::SimDisk;
 use crate::limits;
 use crate::net::sim::Fabric;
 use crate::runtime;
-use crate::shard::leadership::Role;
 use crate::snapshot::{
     PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
@@ -26,7 +25,9 @@ use crate::transport::frame::{Kind, Reason};
 use crate::transport::link::NoAnswer;
 use crate::words::{ClusterId, LogPosition, Value};
 
+mod founding;
 mod reads;
+mod replicas;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,15 +35,19 @@ pub(super) struct Host {
     disk: SimDisk,
     /// Lives for as long as anything of the node does.
     life: Weak<dyn Disk>,
+    unreadable: Unreadable,
     pub(super) node: Node,
 }
+
+/// The shard whose snapshots cannot be read, and what the disk says instead.
+type Unreadable = Arc<Mutex<Option<(ShardId, io::ErrorKind)>>>;
 
 /// Snapshots that others can overtake, as they can on a real disk, and one shard's of which may
 /// be out of reach.
 #[derive(Debug)]
 struct Aside {
     plain: PlainSnapshots,
-    unreadable: Option<ShardId>,
+    unreadable: Unreadable,
 }
 
 impl Snapshots for Aside {
@@ -55,8 +60,11 @@ impl Snapshots for Aside {
     }
 
     fn list(&self, group: GroupId) -> io::Result<Vec<LogPosition>> {
-        if self.unreadable == Some(group.shard) {
-            return Err(io::Error::other("the disk does not answer"));
+        match *self.unreadable.lock().expect("nobody panics") {
+            Some((shard, kind)) if shard == group.shard => {
+                return Err(io::Error::new(kind, "the disk does not answer"));
+            }
+            Some(_) | None => {}
         }
         self.plain.list(group)
     }
@@ -103,11 +111,18 @@ async fn start_on(
     start_odd(fabric, host, sim, advertise, Oddity::default()).await
 }
 
+/// Starts a host whose disk is new.
+async fn start_new(fabric: &Fabric, host: usize, odd: Oddity) -> Host {
+    let disk = SimDisk::new(host as u64);
+    disk.create_dir_all(Path::new("/data")).expect("there is room");
+    start_odd(fabric, host, disk, &address(host), odd).await.expect("it starts")
+}
+
 /// What is out of the ordinary at a host.
 #[derive(Clone, Copy, Debug, Default)]
 struct Oddity {
-    /// The shard whose snapshots cannot be read.
-    unreadable: Option<ShardId>,
+    /// The shard whose snapshots cannot be read, and what the disk says.
+    unreadable: Option<(ShardId, io::ErrorKind)>,
     memory_bytes_max: Option<u64>,
 }
 
@@ -119,6 +134,7 @@ async fn start_odd(
     odd: Oddity,
 ) -> Result<Host, StartError> {
     let Oddity { unreadable, memory_bytes_max } = odd;
+    let unreadable = Unreadable::new(Mutex::new(unreadable));
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
     let plain = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
@@ -127,7 +143,7 @@ async fn start_odd(
         clock: Arc::new(SimClock::new(1_800_000_000_000)),
         disk,
         net: Arc::new(fabric.host(&format!("m{host}"))),
-        snapshots: Arc::new(Aside { plain, unreadable }),
+        snapshots: Arc::new(Aside { plain, unreadable: Arc::clone(&unreadable) }),
     };
     let config = NodeConfig {
         data: PathBuf::from("/data"),
@@ -136,7 +152,8 @@ async fn start_odd(
         http_advertise: format!("http://m{host}:7301"),
         settings: Settings { segment_bytes: 1 << 20, memory_bytes_max, ..Settings::default() },
     };
-    Ok(Host { disk: sim, life, node: Node::start(config, seams).await? })
+    let node = Node::start(config, seams).await?;
+    Ok(Host { disk: sim, life, unreadable, node })
 }
 
 /// Runs `test` with as many hosts.
@@ -184,7 +201,7 @@ impl Host {
 
     /// Stops at once. What was not synced is lost.
     async fn stop(self) -> SimDisk {
-        let Self { life, node, disk } = self;
+        let Self { life, node, disk, .. } = self;
         node.halt().await;
         drop(node);
         let ended = timeout(PATIENCE, async {
@@ -653,29 +670,6 @@ fn a_node_that_moved_is_found_where_it_is() {
 }
 
 #[test]
-fn one_shard_that_cannot_be_opened_leaves_the_others_alone() {
-    with_hosts(3, |mut hosts, fabric| async move {
-        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
-        let disk = hosts.remove(2).stop().await;
-        let odd = Oddity { unreadable: Some(ShardId(4)), ..Oddity::default() };
-        let started = start_odd(&fabric, 2, disk, &address(2), odd).await;
-        hosts.push(started.expect("it starts"));
-        let unready = async {
-            while !hosts[2].node.unready().is_some_and(|why| why.contains("shard s4")) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, unready).await.expect("it says so");
-        let status = hosts[2].node.status();
-        let roles = status.shards.iter().map(|it| (it.shard.0, it.role == Role::Halted));
-        assert!(roles.eq((0..=6).map(|number| (number, number == 4))), "{status:?}");
-        // Its keys are served through this node all the same: by the others.
-        every_shard_serves(&hosts[2..], 6).await;
-        assert_eq!(hosts[2].has_failed().await, None);
-    });
-}
-
-#[test]
 fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
     with_hosts(3, |hosts, _fabric| async move {
         let (leader, follower) = founded(&hosts).await;
@@ -771,10 +765,7 @@ fn the_bound_on_memory_is_that_of_all_shards_together() {
     with_hosts(0, |mut hosts, fabric| async move {
         let odd = Oddity { memory_bytes_max: Some(BYTES_MAX), ..Oddity::default() };
         for host in 0..3 {
-            let disk = SimDisk::new(host as u64);
-            disk.create_dir_all(Path::new("/data")).expect("there is room");
-            let started = start_odd(&fabric, host, disk, &address(host), odd).await;
-            hosts.push(started.expect("it starts"));
+            hosts.push(start_new(&fabric, host, odd).await);
         }
         hosts[0].init(&[0, 1, 2]).await.expect("all are free");
         let mut refused = 0;
