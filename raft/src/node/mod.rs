@@ -19,6 +19,7 @@ use crate::runtime::{Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::shard::pacer::Pacer;
+use crate::shard::turns::Turns;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
 use crate::words::{GroupId, Key, NodeId, ShardId};
@@ -132,6 +133,7 @@ struct Inner {
     reads_wait: Arc<Notify>,
     leaders: Leaders,
     pacer: Pacer,
+    snapshot_turns: Turns,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,

@@ -263,6 +263,7 @@ impl Inner {
             reads_wait: Arc::clone(&self.reads_wait),
             pressure,
             pacer: self.pacer.clone(),
+            turns: self.snapshot_turns.clone(),
         };
         let shard = Shard::open(parts).await?;
         self.list(shard.clone());

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::limits;
 use crate::net::sim::Fabric;
 use crate::runtime;
 use crate::snapshot::{
-    PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
+    Manifest, PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
 use crate::transport::bootstrap::{Claim, Verdict};
 use crate::transport::frame::{Kind, Reason};
@@ -36,6 +36,7 @@ pub(super) struct Host {
     /// Lives for as long as anything of the node does.
     life: Weak<dyn Disk>,
     unreadable: Unreadable,
+    writers: Arc<Writers>,
     pub(super) node: Node,
 }
 
@@ -48,6 +49,60 @@ type Unreadable = Arc<Mutex<Option<(ShardId, io::ErrorKind)>>>;
 struct Aside {
     plain: PlainSnapshots,
     unreadable: Unreadable,
+    writers: Arc<Writers>,
+}
+
+/// Who writes snapshots.
+#[derive(Debug, Default)]
+struct Writers {
+    /// How many write now, and how many did at once at most.
+    counts: Mutex<(usize, usize)>,
+    more: Condvar,
+    /// How long each waits for another to begin, too.
+    patience: Duration,
+}
+
+impl Writers {
+    fn enter(self: &Arc<Self>) -> Writing {
+        let mut counts = self.counts.lock().expect("nobody panics");
+        counts.0 += 1;
+        counts.1 = counts.1.max(counts.0);
+        self.more.notify_all();
+        let alone = self.more.wait_timeout_while(counts, self.patience, |counts| counts.1 < 2);
+        drop(alone.expect("nobody panics"));
+        Writing(Arc::clone(self))
+    }
+
+    fn most_at_once(&self) -> usize {
+        self.counts.lock().expect("nobody panics").1
+    }
+}
+
+#[derive(Debug)]
+struct Writing(Arc<Writers>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.counts.lock().expect("nobody panics").0 -= 1;
+    }
+}
+
+struct CountedWriter {
+    writer: Box<dyn SnapshotWriter>,
+    writing: Writing,
+}
+
+impl SnapshotWriter for CountedWriter {
+    fn chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.chunk(bytes)
+    }
+
+    fn publish(self: Box<Self>, manifest: &Manifest) -> io::Result<()> {
+        let Self { writer, writing } = *self;
+        let published = writer.publish(manifest);
+        drop(writing);
+        published
+    }
 }
 
 impl Snapshots for Aside {
@@ -70,7 +125,9 @@ impl Snapshots for Aside {
     }
 
     fn write(&self, group: GroupId, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
-        self.plain.write(group, position)
+        let writing = self.writers.enter();
+        let writer = self.plain.write(group, position)?;
+        Ok(Box::new(CountedWriter { writer, writing }))
     }
 
     fn read(
@@ -124,6 +181,8 @@ struct Oddity {
     /// The shard whose snapshots cannot be read, and what the disk says.
     unreadable: Option<(ShardId, io::ErrorKind)>,
     memory_bytes_max: Option<u64>,
+    /// How long who writes a snapshot waits for another to do so too.
+    writers_patience: Duration,
 }
 
 async fn start_odd(
@@ -133,8 +192,9 @@ async fn start_odd(
     advertise: &Address,
     odd: Oddity,
 ) -> Result<Host, StartError> {
-    let Oddity { unreadable, memory_bytes_max } = odd;
+    let Oddity { unreadable, memory_bytes_max, writers_patience: patience } = odd;
     let unreadable = Unreadable::new(Mutex::new(unreadable));
+    let writers = Arc::new(Writers { patience, ..Writers::default() });
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
     let plain = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
@@ -143,7 +203,11 @@ async fn start_odd(
         clock: Arc::new(SimClock::new(1_800_000_000_000)),
         disk,
         net: Arc::new(fabric.host(&format!("m{host}"))),
-        snapshots: Arc::new(Aside { plain, unreadable: Arc::clone(&unreadable) }),
+        snapshots: Arc::new(Aside {
+            plain,
+            unreadable: Arc::clone(&unreadable),
+            writers: Arc::clone(&writers),
+        }),
     };
     let config = NodeConfig {
         data: PathBuf::from("/data"),
@@ -153,7 +217,7 @@ async fn start_odd(
         settings: Settings { segment_bytes: 1 << 20, memory_bytes_max, ..Settings::default() },
     };
     let node = Node::start(config, seams).await?;
-    Ok(Host { disk: sim, life, unreadable, node })
+    Ok(Host { disk: sim, life, unreadable, writers, node })
 }
 
 /// Runs `test` with as many hosts.

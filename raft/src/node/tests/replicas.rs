@@ -1,6 +1,9 @@
-//! Replicas that cannot be opened.
+//! Replicas that cannot be opened, and snapshots in turn.
+
+use futures_util::future::join_all;
 
 use super::*;
+use crate::node::snapshot::SnapshotFailure;
 use crate::shard::leadership::Role;
 
 impl Host {
@@ -76,4 +79,42 @@ fn a_replica_that_no_retry_would_open_says_what_to_do() {
             assert_eq!(hosts[2].node.unready(), Some(why), "it is not tried again");
         });
     }
+}
+
+#[test]
+fn the_shards_of_a_node_build_snapshots_one_after_another() {
+    with_hosts(2, |mut hosts, fabric| async move {
+        let writers_patience = Duration::from_millis(40);
+        hosts.push(start_new(&fabric, 2, Oddity { writers_patience, ..Oddity::default() }).await);
+        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
+        hosts[2].whole(6).await;
+        every_shard_serves(&hosts, 6).await;
+        let deadline = Instant::now() + PATIENCE;
+        let node = &hosts[2].node;
+        let asked = (0..=6).map(|shard| node.snapshot(ShardId(shard), deadline));
+        for snapshot in join_all(asked).await {
+            snapshot.expect("there is room");
+        }
+        assert_eq!(hosts[2].writers.most_at_once(), 1);
+    });
+}
+
+#[test]
+fn a_snapshot_that_waits_for_its_turn_says_so_and_comes() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, _) = founded(&hosts).await;
+        let inner = &hosts[leader].node.inner;
+        let turn = inner.snapshot_turns.pressed().await;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let waits = hosts[leader].node.snapshot(SHARD, deadline).await;
+        assert_eq!(waits, Err(SnapshotFailure::Waiting { shard: SHARD }));
+        // The meta shard stops while it waits for the turn after that.
+        let meta = inner.shard(ShardId::META).expect("it was founded");
+        meta.ask_snapshot().expect("nobody else asks");
+        sleep(Duration::from_millis(10)).await;
+        meta.stop().await;
+        drop(turn);
+        let saved = hosts[leader].node.snapshot(SHARD, Instant::now() + PATIENCE).await;
+        saved.expect("the turn came");
+    });
 }
