@@ -14,6 +14,7 @@ use crate::runtime::{self, Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::shard::pacer::Pacer;
+use crate::shard::turns::Turns;
 use crate::transport::Transport;
 use crate::wal::Writer;
 
@@ -45,10 +46,12 @@ impl Node {
             absent: Mutex::default(),
             table: watch::Sender::default(),
             joined: tokio::sync::Mutex::default(),
+            founding: Arc::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
             leaders: Leaders::default(),
             pacer: Pacer::new(Arc::clone(&seams.clock)),
+            snapshot_turns: Turns::default(),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
