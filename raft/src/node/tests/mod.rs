@@ -24,7 +24,7 @@ use crate::snapshot::{
 use crate::transport::bootstrap::{Claim, Verdict};
 use crate::transport::frame::{Kind, Reason};
 use crate::transport::link::NoAnswer;
-use crate::words::{ClusterId, LogPosition, Value};
+use crate::words::{ClusterId, Epoch, LogPosition, Value};
 
 mod reads;
 
@@ -424,6 +424,24 @@ fn a_request_that_was_forwarded_twice_is_refused() {
         let NoAnswer::Refused(refused) = refused else { panic!("{refused}") };
         assert_eq!(refused.reason, Reason::Malformed, "{refused}");
         assert_eq!(get(&hosts[follower], "k").await, None);
+    });
+}
+
+#[test]
+fn a_change_that_names_another_shard_than_its_frame_is_refused() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let node = hosts[leader].node.inner.me();
+        let peer = hosts[follower].node.inner.transport().peer(node).expect("it is a peer");
+        let command = Command::Own { slots: Vec::new(), epoch: Epoch(9) };
+        let change = |shard| Operation::Change { shard, command: command.clone() };
+        for operation in [change(ShardId::META), change(ShardId(2)), Operation::MapVersion] {
+            let body = forward::encode_request(&operation, Duration::from_secs(1));
+            let asked = peer.request(Kind::Forward, GroupId::first(SHARD), body);
+            let refused = asked.expect("they are connected").await.expect_err("not for it");
+            let NoAnswer::Refused(refused) = refused else { panic!("{refused}") };
+            assert_eq!(refused.reason, Reason::Malformed, "{refused}");
+        }
     });
 }
 
