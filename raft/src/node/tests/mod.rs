@@ -507,6 +507,22 @@ fn stops_under_load(seed: u64) {
     });
 }
 
+#[test]
+fn a_node_stops_even_if_its_disk_hangs() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, _) = founded(&hosts).await;
+        hosts[leader].disk.set_sync_latency(Duration::from_secs(60));
+        let written = hosts[leader].node.write(put("k", 1), Instant::now() + PATIENCE);
+        let began = Instant::now();
+        let stopped = hosts[leader].node.shutdown(began + Duration::from_secs(3));
+        // What becomes of the write is for another test.
+        let (_written, ()) = tokio::join!(written, async {
+            stopped.await;
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        });
+    });
+}
+
 /// All groups of a cluster with so many shards beside the meta shard.
 fn groups(shards: u32) -> Vec<GroupId> {
     (0..=shards).map(ShardId).map(GroupId::first).collect()
