@@ -206,12 +206,7 @@ impl Shard {
         let (proposer, propose_loop) =
             propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), parts.pacer);
         let (leases, lease_asked) = gather();
-        let lease = Lease {
-            raft: raft.clone(),
-            network: network.clone(),
-            own: timers.election_max,
-            wakefulness: Wakefulness::new(time.clock()),
-        };
+        let wakefulness = Wakefulness::new(time.clock());
         let shard = Self {
             inner: Arc::new(Inner {
                 group,
@@ -240,6 +235,7 @@ impl Shard {
             }),
         };
         shard.own(runtime::spawn(propose_loop.run()));
+        let lease = Lease { shard: shard.clone(), wakefulness };
         shard.own(runtime::spawn(lease.run(lease_asked)));
         shard.own(runtime::spawn(stale::run(shard.clone())));
         shard.own(runtime::spawn(guard.lift(shard.raft().clone())));

@@ -67,6 +67,10 @@ pub async fn run(
             Some(asker) = askers.recv() => Some(asker),
         };
         let Some(turn) = wait_for_turn(&turns, &mut pressure, group).await else { return };
+        if asker.is_none() && !pressure.borrow().contains(&group) {
+            // The turns before this one have relieved the log.
+            continue;
+        }
         // Whoever asked may have gone; the snapshot is taken, and stays.
         let asker = asker.map(|Asker { begun, saved }| {
             begun.send(()).unwrap_or(());

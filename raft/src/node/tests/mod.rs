@@ -23,7 +23,7 @@ use crate::snapshot::{
 use crate::transport::bootstrap::{Claim, Verdict};
 use crate::transport::frame::{Kind, Reason};
 use crate::transport::link::NoAnswer;
-use crate::words::{ClusterId, LogPosition, Value};
+use crate::words::{ClusterId, Epoch, LogPosition, Value};
 
 mod founding;
 mod reads;
@@ -509,6 +509,24 @@ fn a_request_that_was_forwarded_twice_is_refused() {
 }
 
 #[test]
+fn a_change_that_names_another_shard_than_its_frame_is_refused() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let node = hosts[leader].node.inner.me();
+        let peer = hosts[follower].node.inner.transport().peer(node).expect("it is a peer");
+        let command = Command::Own { slots: Vec::new(), epoch: Epoch(9) };
+        let change = |shard| Operation::Change { shard, command: command.clone() };
+        for operation in [change(ShardId::META), change(ShardId(2)), Operation::MapVersion] {
+            let body = forward::encode_request(&operation, Duration::from_secs(1));
+            let asked = peer.request(Kind::Forward, GroupId::first(SHARD), body);
+            let refused = asked.expect("they are connected").await.expect_err("not for it");
+            let NoAnswer::Refused(refused) = refused else { panic!("{refused}") };
+            assert_eq!(refused.reason, Reason::Malformed, "{refused}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_goes_away_takes_its_queued_write_with_it() {
     with_hosts(3, |hosts, fabric| async move {
         let (leader, follower) = founded(&hosts).await;
@@ -567,6 +585,22 @@ fn stops_under_load(seed: u64) {
             stopped.0.send_replace(true);
         };
         tokio::join!(futures_util::future::join_all((0..clients).map(client)), stop);
+    });
+}
+
+#[test]
+fn a_node_stops_even_if_its_disk_hangs() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, _) = founded(&hosts).await;
+        hosts[leader].disk.set_sync_latency(Duration::from_secs(60));
+        let written = hosts[leader].node.write(put("k", 1), Instant::now() + PATIENCE);
+        let began = Instant::now();
+        let stopped = hosts[leader].node.shutdown(began + Duration::from_secs(3));
+        // What becomes of the write is for another test.
+        let (_written, ()) = tokio::join!(written, async {
+            stopped.await;
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        });
     });
 }
 
