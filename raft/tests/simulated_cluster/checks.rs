@@ -3,7 +3,7 @@
 //! Every answer says where it stands in the shard's own history: the count of mutations and the
 //! log time as of it ([`At`]), and a mutation's count is its own. So each shard itself names the
 //! order in which it claims to have carried everything out, and nothing has to be searched for.
-//! A history passes if each key stays in one shard, and the order of each shard
+//! A history passes if each key is in its shard, and the order of each shard
 //!
 //! 1. agrees with real time: what ended before something else began stands before it (invariant 5;
 //!    a lost acknowledged write shows here at the latest: its count is given out again);

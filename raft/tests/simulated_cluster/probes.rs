@@ -29,7 +29,7 @@ pub(crate) enum Probe {
     Write,
 }
 
-/// Probes that run until they are dropped or ended.
+/// Probes that run until they are ended.
 #[derive(Debug)]
 pub(crate) struct Probes {
     cluster: Arc<Cluster>,

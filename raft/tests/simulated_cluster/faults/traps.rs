@@ -1,16 +1,18 @@
 //! Traps: short schedules, each made so that one promise would be seen broken if it were not kept.
 //!
-//! | trap    | what happens                                       | what would show                  |
-//! |---------|----------------------------------------------------|----------------------------------|
-//! | depose  | a leader is cut off, not heard, deaf or stands     | lease or read that outlives its  |
-//! |         | still, some with acknowledgements on their way     | leader                           |
-//! | forget  | a voter restarts that supports a leader who is cut | a promise that died with a       |
-//! |         | off, while another one campaigns                   | process                          |
-//! | forswear| a voter loses its power right after it has voted,  | a vote that was not on disk      |
-//! |         | and meets the old leader again                     |                                  |
-//! | outpace | a transfer overtakes acknowledgements of the old   | a read in a round that had begun |
-//! |         | leader                                             |                                  |
-//! | lag     | a replica hears late, and is heard late            | an age that is too low           |
+//! | trap     | what happens                                       | what would show                   |
+//! |----------|----------------------------------------------------|-----------------------------------|
+//! | depose   | a leader is cut off, not heard, deaf or stands     | a lease or a read that outlives   |
+//! |          | still, some with acknowledgements on their way     | its leader                        |
+//! | outlive  | the connections of a leader break, so that its     | a lease that is too long          |
+//! |          | voters campaign as soon as they may                |                                   |
+//! | forget   | a voter restarts that supports a leader who is cut | a promise that died with a        |
+//! |          | off, while another one campaigns                   | process                           |
+//! | forswear | a voter loses its power right after it has voted,  | a vote that was not on disk       |
+//! |          | and meets the old leader again                     |                                   |
+//! | outpace  | a transfer overtakes acknowledgements of the old   | a read in a round that had begun  |
+//! |          | leader                                             |                                   |
+//! | lag      | a replica hears late, and is heard late            | an age that is too low            |
 //!
 //! A trap first heals everything and waits for one shard to be led by all its voters, then has
 //! [`Probes`] ask where the promise would break.
@@ -42,15 +44,16 @@ impl Faults {
             return self.note("no trap: a shard is not led");
         };
         let Led { shard, leader, .. } = led;
-        let trap = self.random.random_range(0..5);
-        let name = ["depose", "forget", "forswear", "outpace", "lag"][trap];
+        let trap = self.random.random_range(0..6);
+        let name = ["depose", "outlive", "forget", "forswear", "outpace", "lag"][trap];
         self.note(&format!("trap: {name} m{}, which leads {shard}", leader + 1));
         let probes = Probes::new(&self.cluster, self.cluster.keys.of(shard));
         let probes = match trap {
             0 => self.depose(&led, probes).await,
-            1 => self.forget(&led, probes).await,
-            2 => self.forswear(&led, probes).await,
-            3 => self.outpace(led, probes).await,
+            1 => self.outlive(&led, probes).await,
+            2 => self.forget(&led, probes).await,
+            3 => self.forswear(&led, probes).await,
+            4 => self.outpace(led, probes).await,
             _ => self.lag(&led, probes).await,
         };
         self.heal_all();
@@ -94,11 +97,10 @@ impl Faults {
             others.iter().for_each(|&other| self.slow_link(other, leader, delay_ms));
         }
         self.pause(100..600).await;
-        match self.random.random_range(0..5) {
-            // Who finds a connection broken campaigns as soon as the lease is over.
-            0 | 1 => others.iter().for_each(|&other| self.sunder(leader, other)),
-            2 => others.iter().for_each(|&other| self.cut_link(leader, other)),
-            3 => others.iter().for_each(|&other| self.cut_link(other, leader)),
+        match self.random.random_range(0..4) {
+            0 => self.isolate(&[leader]),
+            1 => others.iter().for_each(|&other| self.cut_link(leader, other)),
+            2 => others.iter().for_each(|&other| self.cut_link(other, leader)),
             _ => {
                 self.freeze(leader);
                 self.pause(300..1_500).await;
@@ -107,6 +109,21 @@ impl Faults {
             }
         }
         self.pause(1_000..2_000).await;
+        probes
+    }
+
+    /// Has a new leader, and writes, as soon after the old one was cut off as leases allow.
+    async fn outlive(&mut self, led: &Led, mut probes: Probes) -> Probes {
+        probes.start(4, led.leader, LEASE);
+        for &other in &led.others {
+            probes.start(2, other, Probe::Write);
+            self.machine(other).disk.set_sync_latency(Duration::ZERO);
+        }
+        self.pause(100..300).await;
+        for other in (0..self.count()).filter(|&other| other != led.leader) {
+            self.sunder(led.leader, other);
+        }
+        self.pause(900..1_200).await;
         probes
     }
 
