@@ -228,7 +228,7 @@ impl Inner {
         let log = wal.group(group);
         let store = Arc::clone(&self.seams.snapshots);
         let snapshots = ShardSnapshots::new(group, store, log.clone());
-        let content = match snapshots.open().await? {
+        let content = match snapshots.open(&self.snapshot_turns).await? {
             Found::Content(content) => *content,
             Found::Missing => {
                 tracing::error!(%group, "no snapshot can be read and the log before is gone");

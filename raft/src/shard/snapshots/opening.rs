@@ -4,6 +4,7 @@ use std::io;
 
 use super::ShardSnapshots;
 use crate::shard::machine::Content;
+use crate::shard::turns::Turns;
 use crate::snapshot::SnapshotError;
 use crate::wal::LogClosed;
 use crate::words::GroupId;
@@ -62,14 +63,18 @@ impl OpenError {
 
 impl ShardSnapshots {
     /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
-    /// and has the log start from it.
-    pub async fn open(&self) -> Result<Found, OpenError> {
+    /// and has the log start from it. Reading one takes a turn: all of a node's at the same time would
+    /// take far more memory than what comes of it.
+    pub async fn open(&self, turns: &Turns) -> Result<Found, OpenError> {
         let refuse = |source| OpenError::of(self.group, source);
         for position in self.list().await.map_err(refuse)? {
             if !self.log.follows(Some(position)) {
                 continue;
             }
-            match self.load_at(position).await {
+            let turn = turns.pressed().await;
+            let loaded = self.load_at(position).await;
+            drop(turn);
+            match loaded {
                 Ok(content) => {
                     self.log.start_from(Some(position)).await.map_err(refuse)?;
                     return Ok(Found::Content(Box::new(content)));
