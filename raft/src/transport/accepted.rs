@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::dialled::{
@@ -281,8 +282,10 @@ impl Answering<'_> {
         let bytes = body.len();
         let incoming = Incoming { from: self.about.node, kind, group, body };
         let mut handling = (self.inner.callbacks.handle)(incoming);
-        // Polled once at once, so that what it enqueues is enqueued in the order of arrival.
-        match futures_util::poll!(&mut handling) {
+        // Polled once at once, so that what it enqueues is enqueued in the order of arrival. Without
+        // tokio's budget: when a burst has used it up, channels that have room say that they have
+        // none, and what then waits together goes on in any order.
+        match futures_util::poll!(unconstrained(&mut handling)) {
             Poll::Ready(answer) => self.push(group, correlation, answer),
             Poll::Pending => {
                 self.running_bytes += bytes;

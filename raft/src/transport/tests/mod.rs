@@ -121,7 +121,9 @@ fn callbacks(
         handle: Arc::new(move |incoming| {
             let asked = Arc::clone(&asked);
             Box::pin(async move {
-                // At the first poll: what counts is the order of those.
+                // At the first poll, as whoever sends into a channel, which takes of tokio's budget:
+                // what counts is the order of those.
+                tokio::task::consume_budget().await;
                 asked.lock().unwrap().push(incoming.body.clone());
                 match &incoming.body[..] {
                     b"never" => std::future::pending().await,
