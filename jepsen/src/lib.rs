@@ -16,4 +16,5 @@
 //! neither the server nor the consensus. So a history means the same wherever it comes from, and
 //! `jepsen check` judges those of any cluster.
 
+pub mod env;
 pub mod history;

@@ -1,0 +1,217 @@
+//! The network between nodes that all run at loopback: a proxy in front of each node's peer port.
+//!
+//! ```text
+//!   n1 --dials--> [proxy of n2] --> n2        n2 tells its peers that it is where its proxy is
+//! ```
+//!
+//! Who dials is in the first bytes of a connection (below), whose layout is for ever
+//! (`raft/src/transport/handshake.rs`). A connection carries bytes both ways, so each way is a link
+//! of its own. Where a link is cut its bytes wait, as bytes that nobody acknowledges do: once it is
+//! healed they arrive, in order. Those that waited are counted, which is the evidence.
+//!
+//! ```text
+//!   0        8         10     11        12        28     32   36       40
+//!   | magic  | version | what | purpose | cluster | from | to | length | rest |
+//! ```
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Link;
+
+/// What every connection between peers begins with.
+const MAGIC: &[u8; 8] = b"steadfst";
+const HEAD_BYTES: usize = 40;
+/// Where the head says who dials.
+const FROM: std::ops::Range<usize> = 28..32;
+/// What is passed on at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What proxies know of the network.
+#[derive(Debug)]
+struct Network {
+    cut: watch::Sender<BTreeSet<Link>>,
+    /// Bytes that met a cut.
+    held: AtomicU64,
+}
+
+/// The proxies of all nodes. They end when dropped.
+#[derive(Debug)]
+pub struct Proxies {
+    network: Arc<Network>,
+    tasks: JoinSet<()>,
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        let network = Network { cut: watch::Sender::default(), held: AtomicU64::new(0) };
+        Self { network: Arc::new(network), tasks: JoinSet::new() }
+    }
+}
+
+impl Proxies {
+    /// Puts a proxy, which listens already, in front of the peer port of a node.
+    pub fn add(&mut self, listener: TcpListener, node: u32, peer: SocketAddr) {
+        let network = Arc::clone(&self.network);
+        self.tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(_) = connections.join_next() => {}
+                    accepted = listener.accept() => {
+                        // A connection that is gone before it was taken is none.
+                        if let Ok((stream, _)) = accepted {
+                            let network = Arc::clone(&network);
+                            connections.spawn(async move {
+                                // Its ends see that it ended; nobody else needs to know.
+                                drop(carry(stream, node, peer, &network).await);
+                            });
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Holds what one node sends to another.
+    pub fn cut(&self, link: Link) {
+        self.network.cut.send_modify(|cut| drop(cut.insert(link)));
+    }
+
+    /// Lets it pass again.
+    pub fn heal(&self, link: Link) {
+        self.network.cut.send_modify(|cut| drop(cut.remove(&link)));
+    }
+
+    /// Returns how many bytes met a cut so far.
+    pub fn held(&self) -> u64 {
+        self.network.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Network {
+    /// Waits until the link is whole. Bytes that wait are counted once.
+    async fn pass(&self, link: Link, bytes: usize) {
+        let mut cut = self.cut.subscribe();
+        if cut.borrow().contains(&link) {
+            self.held.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        // It fails only if the network is gone, and we hold it.
+        drop(cut.wait_for(|cut| !cut.contains(&link)).await);
+    }
+}
+
+/// Carries one connection to its end.
+async fn carry(
+    mut near: TcpStream,
+    node: u32,
+    peer: SocketAddr,
+    network: &Network,
+) -> io::Result<()> {
+    let mut head = [0; HEAD_BYTES];
+    near.read_exact(&mut head).await?;
+    let from = dialler(&head).ok_or(io::ErrorKind::InvalidData)?;
+    let there = Link { from, to: node };
+    let back = Link { from: node, to: from };
+    network.pass(there, HEAD_BYTES).await;
+    let mut far = TcpStream::connect(peer).await?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    far.write_all(&head).await?;
+    let (near_in, near_out) = near.into_split();
+    let (far_in, far_out) = far.into_split();
+    // An end that breaks breaks both ways, as it does without a proxy.
+    tokio::try_join!(
+        pump(near_in, far_out, there, network),
+        pump(far_in, near_out, back, network)
+    )?;
+    Ok(())
+}
+
+/// Passes on the bytes of one link.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    link: Link,
+    network: &Network,
+) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = from.read(&mut chunk).await?;
+        network.pass(link, read).await;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&chunk[..read]).await?;
+    }
+}
+
+/// Returns who dials: 0 is a node of no cluster. `None`: it is no peer.
+fn dialler(head: &[u8; HEAD_BYTES]) -> Option<u32> {
+    let from = head[FROM].try_into().expect("it has four bytes");
+    head.starts_with(MAGIC).then(|| u32::from_be_bytes(from))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A hello of a node to another, as the product lays it out.
+    fn hello(from: u32, to: u32) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        head[..8].copy_from_slice(MAGIC);
+        head[9] = 2;
+        head[10] = 1;
+        head[28..32].copy_from_slice(&from.to_be_bytes());
+        head[32..36].copy_from_slice(&to.to_be_bytes());
+        head
+    }
+
+    #[test]
+    fn the_dialler_is_read_from_the_head() {
+        assert_eq!(dialler(&hello(3, 1)), Some(3));
+        assert_eq!(dialler(&hello(0, 0)), Some(0));
+        assert_eq!(dialler(&[b'x'; HEAD_BYTES]), None);
+    }
+
+    #[tokio::test]
+    async fn a_cut_holds_one_way_and_healing_delivers() {
+        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it listens");
+        let mut proxies = Proxies::default();
+        proxies.add(listener, 1, target.local_addr().expect("it listens"));
+        let mut near = TcpStream::connect(address).await.expect("it listens");
+        near.write_all(&hello(2, 1)).await.expect("it is read");
+        let (mut far, _) = target.accept().await.expect("it is dialled");
+        let mut head = [0; HEAD_BYTES];
+        far.read_exact(&mut head).await.expect("the head is passed on");
+        assert_eq!(head, hello(2, 1));
+
+        let link = Link { from: 2, to: 1 };
+        proxies.cut(link);
+        near.write_all(b"there").await.expect("it is buffered");
+        far.write_all(b"back!").await.expect("it is buffered");
+        let mut five = [0; 5];
+        near.read_exact(&mut five).await.expect("the other way is whole");
+        assert_eq!(&five, b"back!");
+        let waited = tokio::time::timeout(Duration::from_millis(50), far.read_exact(&mut five));
+        assert!(waited.await.is_err(), "what is cut does not arrive");
+        assert_eq!(proxies.held(), 5);
+        proxies.heal(link);
+        far.read_exact(&mut five).await.expect("what waited arrives");
+        assert_eq!(&five, b"there");
+    }
+}
