@@ -18,3 +18,4 @@
 
 pub mod env;
 pub mod history;
+pub mod workload;

@@ -24,7 +24,7 @@ const HOST: u8 = 254;
 
 /// The network of a run.
 #[derive(Debug)]
-pub struct Bridge {
+pub(super) struct Bridge {
     /// What the names of all links and namespaces begin with.
     name: String,
     network: u8,
@@ -32,16 +32,20 @@ pub struct Bridge {
 
 impl Bridge {
     /// Makes the network for so many nodes. `name` has at most 11 characters.
-    pub async fn make(name: &str, nodes: u32, ledger: &mut Ledger) -> Result<Self, EnvError> {
+    pub(super) async fn make(
+        name: &str,
+        nodes: u32,
+        ledger: &mut Ledger,
+    ) -> Result<Self, EnvError> {
         let network = free_network().await?;
         let bridge = Self { name: name.to_owned(), network };
         let (trunk, sink) = (bridge.trunk(), bridge.sink());
-        note(ledger, Made::Link(trunk.clone()))?;
+        note(ledger, &Made::Link(trunk.clone()))?;
         IP.run(&["link", "add", &trunk, "type", "bridge"]).await?;
         let address = format!("{}/24", bridge.address_at(HOST));
         IP.run(&["address", "add", &address, "dev", &trunk]).await?;
         IP.run(&["link", "set", &trunk, "up"]).await?;
-        note(ledger, Made::Link(sink.clone()))?;
+        note(ledger, &Made::Link(sink.clone()))?;
         let far = format!("{name}x");
         IP.run(&["link", "add", &sink, "type", "veth", "peer", "name", &far]).await?;
         IP.run(&["link", "set", &sink, "up"]).await?;
@@ -55,9 +59,9 @@ impl Bridge {
     /// Makes the namespace of a node, and its link to the bridge.
     async fn add(&self, node: u32, ledger: &mut Ledger) -> Result<(), EnvError> {
         let (space, port) = (self.namespace(node), self.port(node));
-        note(ledger, Made::Namespace(space.clone()))?;
+        note(ledger, &Made::Namespace(space.clone()))?;
         IP.run(&["netns", "add", &space]).await?;
-        note(ledger, Made::Link(port.clone()))?;
+        note(ledger, &Made::Link(port.clone()))?;
         let pair = ["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &space];
         IP.run(&pair).await?;
         IP.run(&["link", "set", &port, "master", &self.trunk(), "up"]).await?;
@@ -70,17 +74,17 @@ impl Bridge {
     }
 
     /// Returns the namespace of a node.
-    pub fn namespace(&self, node: u32) -> String {
+    pub(super) fn namespace(&self, node: u32) -> String {
         format!("{}n{node}", self.name)
     }
 
     /// Returns the address of a node.
-    pub fn address(&self, node: u32) -> Ipv4Addr {
+    pub(super) fn address(&self, node: u32) -> Ipv4Addr {
         self.address_at(u8::try_from(node).expect("there are few nodes"))
     }
 
     /// Loses all that one node sends to another.
-    pub async fn cut(&self, link: Link) -> Result<(), ToolError> {
+    pub(super) async fn cut(&self, link: Link) -> Result<(), ToolError> {
         let (port, priority) = (self.port(link.from), link.to.to_string());
         let address = format!("{}/32", self.address(link.to));
         let rule = ["filter", "add", "dev", &port, "ingress", "protocol", "ip", "prio", &priority];
@@ -91,7 +95,7 @@ impl Bridge {
     }
 
     /// Loses nothing more. Returns how many packets were lost.
-    pub async fn heal(&self, link: Link) -> Result<u64, ToolError> {
+    pub(super) async fn heal(&self, link: Link) -> Result<u64, ToolError> {
         let (port, priority) = (self.port(link.from), link.to.to_string());
         let rule = ["dev", &port, "ingress", "prio", &priority];
         let shown = TC.run(&[&["-s", "-j", "filter", "show"], &rule[..]].concat()).await?;
@@ -132,8 +136,8 @@ fn packets(shown: &str) -> u64 {
     actions.filter_map(|action| action["stats"]["packets"].as_u64()).sum()
 }
 
-fn note(ledger: &mut Ledger, made: Made) -> Result<(), EnvError> {
-    ledger.note(&made).map_err(|error| cannot("the ledger cannot be written", error))
+fn note(ledger: &mut Ledger, made: &Made) -> Result<(), EnvError> {
+    ledger.note(made).map_err(|error| cannot("the ledger cannot be written", error))
 }
 
 #[cfg(test)]

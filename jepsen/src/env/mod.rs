@@ -142,9 +142,7 @@ impl Env {
         let mut ledger = Ledger::begin(Path::new(ledger::FOLDER), &name)
             .map_err(|error| cannot(&format!("{} cannot be written", ledger::FOLDER), error))?;
         match Self::furnish(plan, &name, &mut ledger).await {
-            Ok((network, disks, nodes)) => {
-                Ok(Self { nodes, disks, network, ledger: Some(ledger) })
-            }
+            Ok((network, disks, nodes)) => Ok(Self { nodes, disks, network, ledger: Some(ledger) }),
             Err(error) => match ledger.undo() {
                 left if left.is_empty() => Err(error),
                 left => Err(cannot(&error.to_string(), stays(&left))),

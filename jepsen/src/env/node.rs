@@ -53,9 +53,11 @@ pub struct Node {
 #[derive(Debug)]
 enum State {
     Down,
-    Runs(Child),
-    /// It holds its connections and answers nothing.
-    Paused(Child),
+    Up {
+        child: Child,
+        /// It holds its connections and answers nothing.
+        paused: bool,
+    },
 }
 
 impl Node {
@@ -76,13 +78,13 @@ impl Node {
 
     /// Returns whether it runs and is not paused.
     pub fn runs(&self) -> bool {
-        matches!(self.state, State::Runs(_))
+        matches!(self.state, State::Up { paused: false, .. })
     }
 
     /// Returns its process, if it has one.
     pub fn process(&self) -> Option<Process> {
         match &self.state {
-            State::Runs(child) | State::Paused(child) => Process::find(child.id()),
+            State::Up { child, .. } => Process::find(child.id()),
             State::Down => None,
         }
     }
@@ -115,36 +117,28 @@ impl Node {
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).env_clear().env(SEGMENT_ENV.0, SEGMENT_ENV.1);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
-        self.state = State::Runs(command.spawn()?);
+        self.state = State::Up { child: command.spawn()?, paused: false };
         Ok(())
     }
 
     /// Kills it, as `kill -9` does. Returns its process, if it had one.
     pub fn kill(&mut self) -> Option<Process> {
         let process = self.process();
-        match std::mem::replace(&mut self.state, State::Down) {
-            State::Runs(mut child) | State::Paused(mut child) => {
-                // Both fail only if the child was waited for, which only this module does.
-                drop(child.kill());
-                drop(child.wait());
-            }
-            State::Down => {}
+        if let State::Up { mut child, .. } = std::mem::replace(&mut self.state, State::Down) {
+            // Both fail only if the child was waited for, which only this module does.
+            drop(child.kill());
+            drop(child.wait());
         }
         process
     }
 
     /// Stops it in its tracks. Returns its process once that stands.
     pub async fn pause(&mut self) -> Option<Process> {
-        match std::mem::replace(&mut self.state, State::Down) {
-            State::Runs(child) => {
-                signal(&child, Signal::STOP);
-                self.state = State::Paused(child);
-            }
-            other => {
-                self.state = other;
-                return None;
-            }
+        let State::Up { child, paused } = &mut self.state else { return None };
+        if std::mem::replace(paused, true) {
+            return None;
         }
+        signal(child, Signal::STOP);
         let process = self.process()?;
         let deadline = Instant::now() + STOP_MAX;
         while process.state() != Some('T') && Instant::now() < deadline {
@@ -155,22 +149,17 @@ impl Node {
 
     /// Lets it go on, if it is paused.
     pub fn go_on(&mut self) -> bool {
-        match std::mem::replace(&mut self.state, State::Down) {
-            State::Paused(child) => {
-                signal(&child, Signal::CONT);
-                self.state = State::Runs(child);
-                true
-            }
-            other => {
-                self.state = other;
-                false
-            }
+        let State::Up { child, paused } = &mut self.state else { return false };
+        let was_paused = std::mem::replace(paused, false);
+        if was_paused {
+            signal(child, Signal::CONT);
         }
+        was_paused
     }
 
     /// Notices that it has ended by itself, and returns how.
     pub fn reap(&mut self) -> Option<String> {
-        let (State::Runs(child) | State::Paused(child)) = &mut self.state else { return None };
+        let State::Up { child, .. } = &mut self.state else { return None };
         let ended = child.try_wait().ok().flatten()?.to_string();
         self.state = State::Down;
         Some(ended)
@@ -179,7 +168,7 @@ impl Node {
     /// Asks it to end, and kills it if it does not. Returns whether it ended by itself.
     pub async fn stop(&mut self) -> bool {
         self.go_on();
-        if let State::Runs(child) = &self.state {
+        if let State::Up { child, .. } = &self.state {
             signal(child, Signal::TERM);
         }
         let deadline = Instant::now() + STOP_MAX;
@@ -201,5 +190,5 @@ impl Drop for Node {
 /// Signals a child that was not waited for yet, so it cannot be anyone else.
 fn signal(child: &Child, signal: Signal) {
     // It fails if the child has ended, which `reap` notices.
-    drop(kill_process(Pid::from_child(child), signal));
+    let _ended = kill_process(Pid::from_child(child), signal);
 }

@@ -46,7 +46,7 @@ struct Network {
 
 /// The proxies of all nodes. They end when dropped.
 #[derive(Debug)]
-pub struct Proxies {
+pub(super) struct Proxies {
     network: Arc<Network>,
     tasks: JoinSet<()>,
 }
@@ -60,7 +60,7 @@ impl Default for Proxies {
 
 impl Proxies {
     /// Puts a proxy, which listens already, in front of the peer port of a node.
-    pub fn add(&mut self, listener: TcpListener, node: u32, peer: SocketAddr) {
+    pub(super) fn add(&mut self, listener: TcpListener, node: u32, peer: SocketAddr) {
         let network = Arc::clone(&self.network);
         self.tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -84,17 +84,21 @@ impl Proxies {
     }
 
     /// Holds what one node sends to another.
-    pub fn cut(&self, link: Link) {
-        self.network.cut.send_modify(|cut| drop(cut.insert(link)));
+    pub(super) fn cut(&self, link: Link) {
+        self.network.cut.send_modify(|cut| {
+            cut.insert(link);
+        });
     }
 
     /// Lets it pass again.
-    pub fn heal(&self, link: Link) {
-        self.network.cut.send_modify(|cut| drop(cut.remove(&link)));
+    pub(super) fn heal(&self, link: Link) {
+        self.network.cut.send_modify(|cut| {
+            cut.remove(&link);
+        });
     }
 
     /// Returns how many bytes met a cut so far.
-    pub fn held(&self) -> u64 {
+    pub(super) fn held(&self) -> u64 {
         self.network.held.load(Ordering::Relaxed)
     }
 }

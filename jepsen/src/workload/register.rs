@@ -81,15 +81,17 @@ pub(super) async fn run(mut session: Session) {
             Act::Read(mode) => drop(session.read(&key, mode).await),
             Act::Write => {
                 let value = session.shared.next_value();
-                drop(session.write(&key, value).await);
+                session.write(&key, value).await;
             }
             Act::Swap => {
                 if let Ok(saw) = session.read(&key, Mode::Linearizable).await {
                     let value = session.shared.next_value();
-                    drop(session.cas(&key, saw, value).await);
+                    session.cas(&key, saw, value).await;
                 }
             }
-            Act::Delete => drop(session.delete(&key).await),
+            Act::Delete => {
+                session.delete(&key).await;
+            }
         }
     }
 }

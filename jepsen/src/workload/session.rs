@@ -12,7 +12,7 @@ use steadfast_cli::client::{Client, ClientError};
 
 use super::Shared;
 use super::answer::{Verdict, judge};
-use crate::history::{Event, Function, Kind, Mode, Process, Value};
+use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Value};
 
 /// Timeouts of requests. Clients take them in turn.
 const TIMEOUTS_MS: [u64; 4] = [200, 300, 400, 500];
@@ -42,20 +42,11 @@ pub struct Saw {
     pub etag: String,
 }
 
-/// What an answer says.
-#[derive(Debug, Default)]
-struct Answer {
-    facts: Facts,
-    value: Option<Value>,
-    revision: Option<u64>,
-    ttl_ms: Option<u64>,
-}
-
 impl Session {
     /// Returns the client with this number. Every third asks any node, the others each their own.
     pub fn new(shared: &Arc<Shared>, number: usize) -> Self {
         let nodes = shared.nodes.len();
-        let pinned = (number % 3 != 0).then_some(number % nodes);
+        let pinned = (!number.is_multiple_of(3)).then_some(number % nodes);
         Self::with(shared, number, pinned, TIMEOUTS_MS[number % TIMEOUTS_MS.len()])
     }
 
@@ -87,135 +78,139 @@ impl Session {
             Mode::Lease => Level::Lease,
             Mode::Stale => Level::Stale { max_staleness_ms: None },
         };
-        let (client, begun) = self.begin(Function::Read, key, Value::Null);
-        let begun = self.note(Event { mode: Some(mode), ..begun });
+        let call = Call { mode: Some(mode), ..self.call(Function::Read, key, Value::Null) };
+        let (client, begun) = self.begin(call);
         let answer = client.get(key.as_bytes(), level).await;
-        let saw = answer.as_ref().ok().and_then(|read| read.found.as_ref()).map(|found| Saw {
-            value: number(&found.value),
-            etag: found.etag.clone(),
-        });
+        let saw = answer
+            .as_ref()
+            .ok()
+            .and_then(|read| read.found.as_ref())
+            .map(|found| Saw { value: number(&found.value), etag: found.etag.clone() });
         let answer = answer.map(|read| Answer {
-            value: Some(saw.as_ref().map_or(Value::Null, |saw| Value::One(saw.value))),
+            value: saw.as_ref().map_or(Value::Null, |saw| Value::One(saw.value)),
+            mode: promise(&read.facts),
             revision: read.found.as_ref().map(|found| found.revision),
             ttl_ms: read.found.as_ref().and_then(|found| found.expires_in_ms),
-            facts: read.facts,
+            ..sourced(&read.facts)
         });
-        self.end(begun, answer).await.map(|()| saw)
+        match self.end(begun, answer, false).await {
+            Kind::Ok => Ok(saw),
+            kind @ (Kind::Fail | Kind::Info | Kind::Invoke) => Err(kind),
+        }
     }
 
     /// Stores a value.
-    pub async fn write(&mut self, key: &str, value: u64) -> Result<(), Kind> {
-        self.put(Function::Write, key, Value::One(value), value, Condition::Always).await
+    pub async fn write(&mut self, key: &str, value: u64) -> Kind {
+        let call = self.call(Function::Write, key, Value::One(value));
+        self.put(call, value, Condition::Always).await
     }
 
     /// Stores a value if the key is as it was seen.
-    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Result<(), Kind> {
+    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Kind {
         let pair = Value::Pair(saw.as_ref().map(|saw| saw.value), value);
         let condition = saw.map_or(Condition::Absent, |saw| Condition::EtagIs(saw.etag));
-        self.put(Function::Cas, key, pair, value, condition).await
+        self.put(self.call(Function::Cas, key, pair), value, condition).await
     }
 
     /// Adds an element to the set.
-    pub async fn add(&mut self, key: &str, element: u64) -> Result<(), Kind> {
-        self.put(Function::Add, key, Value::One(element), element, Condition::Always).await
+    pub async fn add(&mut self, key: &str, element: u64) -> Kind {
+        let call = self.call(Function::Add, key, Value::One(element));
+        self.put(call, element, Condition::Always).await
     }
 
-    async fn put(
-        &mut self,
-        function: Function,
-        key: &str,
-        noted: Value,
-        value: u64,
-        condition: Condition,
-    ) -> Result<(), Kind> {
-        let (client, begun) = self.begin(function, key, noted);
-        let begun = self.note(begun);
+    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Kind {
+        let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
+        let (client, begun) = self.begin(call);
         let body = Bytes::from(value.to_string());
         let stored = client.put(key.as_bytes(), body, None, &condition).await;
         let answer = stored.map(|stored| Answer {
-            facts: stored.facts,
+            value: noted,
             revision: Some(stored.revision),
-            ..Answer::default()
+            ..sourced(&stored.facts)
         });
-        self.end(begun, answer).await
+        self.end(begun, answer, true).await
     }
 
     /// Removes a key.
-    pub async fn delete(&mut self, key: &str) -> Result<(), Kind> {
-        let (client, begun) = self.begin(Function::Delete, key, Value::Null);
-        let begun = self.note(begun);
+    pub async fn delete(&mut self, key: &str) -> Kind {
+        let call = self.call(Function::Delete, key, Value::Null);
+        let (client, begun) = self.begin(call);
         let deleted = client.delete(key.as_bytes(), &Condition::Always).await;
         let answer = deleted.map(|deleted| Answer {
-            facts: deleted.facts,
-            revision: Some(deleted.revision),
-            ..Answer::default()
+            revision: deleted.existed.then_some(deleted.revision),
+            ..sourced(&deleted.facts)
         });
-        self.end(begun, answer).await
+        self.end(begun, answer, true).await
     }
 
-    /// Chooses whom to ask.
-    fn begin(&mut self, function: Function, key: &str, value: Value) -> (Client, Event) {
+    fn call(&self, function: Function, key: &str, value: Value) -> Call {
+        let key = Some(key.to_owned());
+        Call { process: self.process, function, key, value, mode: None, ttl_ms: None, node: None }
+    }
+
+    /// Chooses whom to ask, and notes that it begins.
+    fn begin(&mut self, call: Call) -> (Client, Begun) {
         let node = match self.pinned {
             Some(node) => node,
             None => self.random.random_range(0..self.clients.len()),
         };
-        let event = Event {
-            key: Some(key.to_owned()),
-            value,
-            node: Some(self.shared.nodes[node].id),
-            ..Event::new(Process::Client(self.process), Kind::Invoke, function)
-        };
-        (self.clients[node].clone(), event)
-    }
-
-    fn note(&self, event: Event) -> Event {
-        self.shared.recorder.note(event.clone());
-        event
+        let call = Call { node: Some(self.shared.nodes[node].id), ..call };
+        (self.clients[node].clone(), self.shared.recorder.invoke(call))
     }
 
     /// Notes how it ended.
-    async fn end(&mut self, begun: Event, answer: Result<Answer, ClientError>) -> Result<(), Kind> {
-        let counts = &self.shared.counts;
-        let mutates = begun.function != Function::Read;
+    async fn end(
+        &mut self,
+        begun: Begun,
+        answer: Result<Answer, ClientError>,
+        mutates: bool,
+    ) -> Kind {
+        let (recorder, counts) = (&self.shared.recorder, &self.shared.counts);
         let Verdict { kind, why } = match answer {
             Ok(answer) => {
-                self.shared.recorder.note(answered(begun, answer));
+                recorder.complete(begun, End::Ok(answer));
                 counts.ok.fetch_add(1, Ordering::Relaxed);
-                return Ok(());
+                return Kind::Ok;
             }
             Err(error) => judge(&error, mutates),
         };
-        // Where nothing is in doubt the next one would be turned away as fast.
-        let pause = kind == Kind::Fail && !why.starts_with("412");
-        self.shared.recorder.note(Event { kind, error: Some(why), node: None, ..begun });
         if kind == Kind::Info {
+            recorder.complete(begun, End::Info(why));
             counts.info.fetch_add(1, Ordering::Relaxed);
             self.process = self.shared.next_process();
-        } else {
-            counts.fail.fetch_add(1, Ordering::Relaxed);
+            return kind;
         }
+        // A condition that does not hold was decided by a leader; anybody else would refuse again.
+        let pause = !why.starts_with("412");
+        recorder.complete(begun, End::Fail(why));
+        counts.fail.fetch_add(1, Ordering::Relaxed);
         if pause {
             tokio::time::sleep(REFUSED_PAUSE).await;
         }
-        Err(kind)
+        kind
     }
 }
 
-/// Returns the end of an operation that was done.
-fn answered(begun: Event, answer: Answer) -> Event {
-    let facts = answer.facts;
-    Event {
-        kind: Kind::Ok,
-        value: answer.value.unwrap_or(begun.value),
-        ttl_ms: answer.ttl_ms,
+/// Returns the part of an answer that says where it comes from.
+fn sourced(facts: &Facts) -> Answer {
+    Answer {
         node: Some(facts.node),
         shard: Some(facts.shard),
-        revision: answer.revision,
         applied: Some(facts.applied),
-        term: Some(facts.term),
+        term: facts.term.parse().ok(),
         log_time_ms: Some(facts.log_time_ms),
         staleness_ms: facts.staleness_ms,
-        ..begun
+        ..Answer::default()
+    }
+}
+
+/// Returns what an answer promises.
+fn promise(facts: &Facts) -> Option<Mode> {
+    match facts.consistency.as_str() {
+        "linearizable" => Some(Mode::Linearizable),
+        "lease" => Some(Mode::Lease),
+        "stale" => Some(Mode::Stale),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::session::Session;
 use super::{FINAL_ATTEMPTS, FINAL_READERS, FINAL_TIMEOUT, Shared};
-use crate::history::{Event, Function, Kind, Process, Value};
+use crate::history::{Answer, Call, End, Function, Mode, Value};
 
 /// Works until told to stop.
 pub(super) async fn run(mut session: Session) {
@@ -21,7 +21,7 @@ pub(super) async fn run(mut session: Session) {
         let element = session.shared.next_value();
         let key = session.shared.key(element);
         // How it ended is in the history; the next element is another.
-        drop(session.add(&key, element).await);
+        session.add(&key, element).await;
     }
 }
 
@@ -29,12 +29,15 @@ pub(super) async fn run(mut session: Session) {
 pub(super) async fn read_all(shared: &Arc<Shared>) {
     let elements = shared.values.load(Ordering::Relaxed);
     for node in &shared.nodes {
-        let process = Process::Client(shared.next_process());
-        let begun = Event {
+        let begun = shared.recorder.invoke(Call {
+            process: shared.next_process(),
+            function: Function::ReadAll,
+            key: None,
+            value: Value::Null,
+            mode: Some(Mode::Linearizable),
+            ttl_ms: None,
             node: Some(node.id),
-            ..Event::new(process, Kind::Invoke, Function::ReadAll)
-        };
-        shared.recorder.note(begun.clone());
+        });
         let mut readers = JoinSet::new();
         for reader in 0..FINAL_READERS as u64 {
             let (shared, endpoint) = (Arc::clone(shared), node.endpoint.clone());
@@ -44,15 +47,19 @@ pub(super) async fn read_all(shared: &Arc<Shared>) {
             });
         }
         let read: Result<Vec<_>, String> = readers.join_all().await.into_iter().collect();
-        let ended = match read {
+        let end = match read {
             Ok(parts) => {
                 let elements: BTreeSet<_> = parts.into_iter().flatten().collect();
-                let value = Value::Many(elements.into_iter().collect());
-                Event { kind: Kind::Ok, value, ..begun }
+                End::Ok(Answer {
+                    value: Value::Many(elements.into_iter().collect()),
+                    mode: Some(Mode::Linearizable),
+                    node: Some(node.id),
+                    ..Answer::default()
+                })
             }
-            Err(why) => Event { kind: Kind::Fail, error: Some(why), ..begun },
+            Err(why) => End::Fail(why),
         };
-        shared.recorder.note(ended);
+        shared.recorder.complete(begun, end);
     }
 }
 

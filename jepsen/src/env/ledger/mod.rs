@@ -103,10 +103,10 @@ fn undo(path: &Path) -> Vec<String> {
     let made = read(path);
     made.iter().rev().for_each(Made::undo);
     let mut left: Vec<_> = made.iter().rev().filter_map(Made::remains).collect();
-    if left.is_empty() {
-        if let Err(error) = fs::remove_file(path) {
-            left.push(format!("{}: {error}", path.display()));
-        }
+    if left.is_empty()
+        && let Err(error) = fs::remove_file(path)
+    {
+        left.push(format!("{}: {error}", path.display()));
     }
     left
 }
@@ -175,6 +175,7 @@ fn loops(image: &Path) -> Vec<String> {
     if !image.exists() {
         return Vec::new();
     }
-    let listed = LOSETUP.run_now(&["--associated", text(image), "--output", "NAME", "--noheadings"]);
+    let listed =
+        LOSETUP.run_now(&["--associated", text(image), "--output", "NAME", "--noheadings"]);
     listed.unwrap_or_default().lines().map(|line| line.trim().to_owned()).collect()
 }
