@@ -16,6 +16,9 @@
 //! neither the server nor the consensus. So a history means the same wherever it comes from, and
 //! `jepsen check` judges those of any cluster.
 
+pub mod command;
 pub mod env;
 pub mod history;
+pub mod nemesis;
+pub mod run;
 pub mod workload;

@@ -47,6 +47,8 @@ pub struct Place {
 pub struct Node {
     /// What it is made of.
     pub place: Place,
+    /// How it ended, each time that it did so by itself.
+    pub ended: Vec<String>,
     state: State,
 }
 
@@ -63,7 +65,7 @@ enum State {
 impl Node {
     /// Makes a node that does not run yet.
     pub fn new(place: Place) -> Self {
-        Self { place, state: State::Down }
+        Self { place, ended: Vec::new(), state: State::Down }
     }
 
     /// Returns where clients reach it.
@@ -123,6 +125,7 @@ impl Node {
 
     /// Kills it, as `kill -9` does. Returns its process, if it had one.
     pub fn kill(&mut self) -> Option<Process> {
+        self.reap();
         let process = self.process();
         if let State::Up { mut child, .. } = std::mem::replace(&mut self.state, State::Down) {
             // Both fail only if the child was waited for, which only this module does.
@@ -157,27 +160,32 @@ impl Node {
         was_paused
     }
 
-    /// Notices that it has ended by itself, and returns how.
-    pub fn reap(&mut self) -> Option<String> {
-        let State::Up { child, .. } = &mut self.state else { return None };
-        let ended = child.try_wait().ok().flatten()?.to_string();
+    /// Notices whether it has ended by itself.
+    pub fn reap(&mut self) -> bool {
+        let State::Up { child, .. } = &mut self.state else { return false };
+        let Some(ended) = child.try_wait().ok().flatten() else { return false };
+        self.ended.push(ended.to_string());
         self.state = State::Down;
-        Some(ended)
+        true
     }
 
-    /// Asks it to end, and kills it if it does not. Returns whether it ended by itself.
+    /// Asks it to end, and kills it if it does not. Returns whether it ended as it should.
     pub async fn stop(&mut self) -> bool {
         self.go_on();
-        if let State::Up { child, .. } = &self.state {
-            signal(child, Signal::TERM);
-        }
+        let State::Up { child, .. } = &mut self.state else { return false };
+        signal(child, Signal::TERM);
         let deadline = Instant::now() + STOP_MAX;
-        while !self.is_down() && Instant::now() < deadline {
-            if self.reap().is_none() {
-                tokio::time::sleep(LOOK_INTERVAL).await;
+        loop {
+            if let Some(ended) = child.try_wait().ok().flatten() {
+                self.state = State::Down;
+                return ended.success();
             }
+            if deadline < Instant::now() {
+                self.kill();
+                return false;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        self.kill().is_none()
     }
 }
 

@@ -19,6 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use steadfast_cli::client::Client;
+use steadfast_cli::client::kv::Condition;
 use tokio::task::JoinSet;
 
 use crate::history::Recorder;
@@ -152,15 +154,16 @@ impl Workload {
     }
 
     /// Removes every key, as far as nodes answer: somebody else's cluster is left as it was.
-    pub async fn clean(self, shared: &Arc<Shared>) {
+    ///
+    /// That is no part of the history.
+    pub async fn clean(self, shared: &Shared, client: &Client) {
         let keys = match self {
             Self::Register => shared.keys.used(),
             Self::Set => shared.values.load(Ordering::Relaxed),
         };
-        let mut session = Session::new(shared, 0);
         for number in 0..keys {
             // What is left is named like the run, and harmless.
-            session.delete(&shared.key(number)).await;
+            drop(client.delete(shared.key(number).as_bytes(), &Condition::Always).await);
         }
     }
 }
