@@ -16,4 +16,7 @@
 //! neither the server nor the consensus. So a history means the same wherever it comes from, and
 //! `jepsen check` judges those of any cluster.
 
+pub mod checker;
 pub mod history;
+pub mod judge;
+mod stopwatch;
