@@ -16,9 +16,12 @@
 //! neither the server nor the consensus. So a history means the same wherever it comes from, and
 //! `jepsen check` judges those of any cluster.
 
+pub mod checker;
 pub mod command;
 pub mod env;
 pub mod history;
+pub mod judge;
 pub mod nemesis;
 pub mod run;
+mod stopwatch;
 pub mod workload;

@@ -16,6 +16,7 @@
 //! Written by a [`Recorder`], read back as a [`History`] of operations.
 
 pub mod event;
+mod fault;
 mod json;
 mod operation;
 mod read;
@@ -25,6 +26,7 @@ mod recorder;
 mod tests;
 
 pub use event::{Event, Function, Kind, Mode, Process, Term, Value};
+pub use fault::{Fault, faults};
 pub use operation::{History, KeyId, Moment, Operation, Outcome, Pairing, PairingError};
 pub use read::{HistoryError, read};
 pub use recorder::{Answer, Begun, Call, End, Recorder};

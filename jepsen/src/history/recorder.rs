@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use super::event::{Event, Function, Kind, Mode, Process, Term, Value};
+use crate::stopwatch::Stopwatch;
 
 /// Writes a history, one line an event. All clients share one.
 ///
@@ -18,7 +18,7 @@ use super::event::{Event, Function, Kind, Mode, Process, Term, Value};
 /// [`Recorder::finish`] says so.
 #[derive(Debug)]
 pub struct Recorder {
-    began: Instant,
+    began: Stopwatch,
     file: Mutex<Lines<BufWriter<File>>>,
 }
 
@@ -94,7 +94,7 @@ impl Recorder {
     pub fn create(path: &Path) -> io::Result<Self> {
         let out = BufWriter::with_capacity(1 << 16, File::create_new(path)?);
         let file = Mutex::new(Lines { out, count: 0, failed: None });
-        Ok(Self { began: now(), file })
+        Ok(Self { began: Stopwatch::start(), file })
     }
 
     /// Notes that an operation begins. To be called before its first byte is sent.
@@ -180,12 +180,6 @@ impl<W: Write> Lines<W> {
             self.failed = work(&mut self.out).err();
         }
     }
-}
-
-/// The one door to the clock of a history.
-#[expect(clippy::disallowed_methods, reason = "the time of a history is real and monotonic")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 fn blank(process: Process, kind: Kind, function: Function) -> Event {

@@ -43,9 +43,12 @@ pub(super) enum Active {
 }
 
 impl Driver {
-    /// Does it.
+    /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
         let hit = self.resolve(fault.whom).await;
+        if hit.is_empty() {
+            return Ok((Active::Nothing, Value::Null));
+        }
         match fault.name {
             Nemesis::Kill => Ok(self.kill(hit)),
             Nemesis::Pause => Ok(self.pause(hit).await),
@@ -62,7 +65,7 @@ impl Driver {
     /// Undoes it.
     pub(super) async fn undo(&mut self, active: Active) -> Result<Value, EnvError> {
         match active {
-            Active::Nothing => Ok(json!({})),
+            Active::Nothing => Ok(Value::Null),
             Active::Down(nodes) => {
                 for &id in &nodes {
                     start(self.node(id))?;
@@ -93,8 +96,17 @@ impl Driver {
         }
     }
 
-    /// Returns the ids of those who are meant.
+    /// Returns the ids of those who are meant and are up.
     async fn resolve(&self, whom: Whom) -> Vec<u32> {
+        let up: Vec<u32> =
+            self.env.nodes.iter().filter(|node| node.runs()).map(|it| it.place.id).collect();
+        let mut meant = self.meant(whom).await;
+        meant.retain(|id| up.contains(id));
+        // One is as good as another.
+        if meant.is_empty() { up.into_iter().take(1).collect() } else { meant }
+    }
+
+    async fn meant(&self, whom: Whom) -> Vec<u32> {
         let count = self.count_nodes();
         match whom {
             Whom::Node(id) => vec![id],

@@ -89,15 +89,11 @@ impl Nemesis {
         }
     }
 
-    /// Returns whether it may begin while the other lasts.
+    /// Returns whether the other may begin while this one lasts. Where both could come to nothing
+    /// because of one another, there would be no evidence.
     fn goes_with(self, other: Self) -> bool {
-        let simple = |kind| {
-            matches!(
-                kind,
-                Self::Kill | Self::Pause | Self::Partition | Self::Transfer | Self::Snapshot
-            )
-        };
-        self != other && simple(self) && simple(other)
+        let lasting = matches!(self, Self::Kill | Self::Pause | Self::Partition);
+        lasting && matches!(other, Self::Kill | Self::Pause) && self != other
     }
 
     /// Returns why it cannot be done there, if it cannot.
