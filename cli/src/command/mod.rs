@@ -178,7 +178,8 @@ fn state(exit: Exit) -> &'static str {
         | Exit::NotAuthorised
         | Exit::WaitDeadline
         | Exit::Refused
-        | Exit::Unhealthy => "unchanged: nothing was applied",
+        | Exit::Unhealthy
+        | Exit::Violation => "unchanged: nothing was applied",
     }
 }
 

@@ -11,7 +11,10 @@ use steadfast_cli::exit::Exit;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doctor;
+use crate::checker::Verdict;
 use crate::env::Kind;
+use crate::history;
+use crate::judge::{Judgement, Settings, judge};
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
 use crate::run::{self, Options, Outcome, RunError};
@@ -33,6 +36,8 @@ if a promise was broken. Ctrl-C heals everything; so does the next run, if this 
 
 /// Where runs are kept if nobody says.
 const FOLDER: &str = "jepsen-runs";
+/// What was found in a run.
+const RESULTS: &str = "results.json";
 
 /// Starts a cluster, breaks it and judges it.
 #[derive(Clone, Debug, clap::Args)]
@@ -183,11 +188,44 @@ fn conclude(options: &Options, outcome: &Outcome) -> ExitCode {
     for (name, tally) in &outcome.faults {
         say(&format!("{name}: {} times, with evidence {} times", tally.tried, tally.bit));
     }
-    for line in outcome.ended.iter().chain(&outcome.panics) {
-        say(line);
+    for (name, why) in &outcome.skipped {
+        say(&format!("{name}: skipped, which is not passed: {why}"));
     }
-    say(&format!("see {}", options.folder.display()));
-    Exit::Done.into()
+    let judgement = match judged(&options.folder) {
+        Ok(judgement) => judgement,
+        Err(why) => return fail(&why, Exit::Unexpected),
+    };
+    for finding in &judgement.findings {
+        let (name, word) = (finding.checker, finding.verdict.word());
+        let why = match &finding.verdict {
+            Verdict::Valid => String::new(),
+            Verdict::Unknown(why) => format!(": {why}"),
+            Verdict::Invalid(found) => format!(": {}", found.why),
+        };
+        say(&format!("  {word:<8} {name}{why} ({})", finding.grounds));
+    }
+    let broken: Vec<_> = outcome.ended.iter().chain(&outcome.panics).collect();
+    broken.iter().for_each(|line| say(&format!("unexpected: {line}")));
+    say(&format!("{}: see {}", judgement.verdict.word(), options.folder.display()));
+    match judgement.verdict {
+        Verdict::Invalid(_) => Exit::Violation.into(),
+        Verdict::Valid if !outcome.served() => fail("not every node served again", Exit::Unhealthy),
+        Verdict::Valid if broken.is_empty() => Exit::Done.into(),
+        // What is unknown is never green.
+        Verdict::Valid | Verdict::Unknown(_) => Exit::Unexpected.into(),
+    }
+}
+
+/// Judges a history, and writes down what was found.
+fn judged(folder: &Path) -> Result<Judgement, String> {
+    let settings = Settings::default();
+    let history = history::read(&folder.join(run::HISTORY)).map_err(|error| error.to_string())?;
+    let judgement = judge(&history, &settings);
+    let json = serde_json::to_string_pretty(&judgement.to_json(&history, &settings));
+    let path = folder.join(RESULTS);
+    fs::write(&path, json.expect("it becomes JSON") + "\n")
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(judgement)
 }
 
 /// Waits for somebody to end it.

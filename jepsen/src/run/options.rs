@@ -54,12 +54,21 @@ pub struct Outcome {
     pub faults: BTreeMap<&'static str, Tally>,
     /// Kinds of faults that could not be done here, and why.
     pub skipped: BTreeMap<&'static str, String>,
+    /// Whether nodes were ours to break.
+    pub ours: bool,
     /// Milliseconds from the end of all faults until every node served; `None`: not in time.
     pub served_after_ms: Option<u64>,
     /// Nodes that ended although nobody killed them, and how.
     pub ended: Vec<String>,
     /// Nodes that panicked: lines of their logs.
     pub panics: Vec<String>,
+}
+
+impl Outcome {
+    /// Returns whether every node served again in the end, as far as nodes were broken.
+    pub fn served(&self) -> bool {
+        !self.ours || self.served_after_ms.is_some()
+    }
 }
 
 impl Options {

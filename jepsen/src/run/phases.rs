@@ -25,7 +25,7 @@ const HEALTHY: Duration = Duration::from_secs(5);
 
 /// Carries out a run. Its history is complete then, and not judged.
 pub async fn run(options: &Options) -> Result<Outcome, RunError> {
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { ours: true, ..Outcome::default() };
     let nemeses = usable(options, &mut outcome);
     let main_ms = u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX);
     let schedule = options.schedule.clone().unwrap_or_else(|| {
