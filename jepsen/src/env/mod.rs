@@ -275,7 +275,9 @@ impl Env {
 impl Drop for Env {
     /// For runs that end early. What stays is healed by the next one.
     fn drop(&mut self) {
-        drop(self.clear());
+        if self.clear().is_ok() {
+            self.disks.iter().for_each(|disk| drop(disk.remove()));
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use super::session::Session;
 use super::{FINAL_ATTEMPTS, FINAL_READERS, FINAL_TIMEOUT, Shared};
 use crate::history::Mode;
 
+#[cfg(test)]
+mod tests;
+
 /// Keys that are in use at a time, for each shard.
 const KEYS_PER_SHARD: u32 = 2;
 /// Operations after which a key retires.
@@ -132,27 +135,4 @@ fn act(mut percent: u32) -> Act {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small index")]
 fn index(fraction: f64, length: usize) -> usize {
     ((fraction * length as f64) as usize).min(length - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mix_adds_up() {
-        assert_eq!(MIX.iter().map(|(_, share)| share).sum::<u32>(), 100);
-        assert!(matches!(act(0), Act::Read(Mode::Linearizable)));
-        assert!(matches!(act(99), Act::Delete));
-    }
-
-    #[test]
-    fn keys_retire_and_others_take_their_place() {
-        let keys = Keys::new(1);
-        for _ in 0..KEY_OPERATIONS {
-            assert_eq!(keys.choose(0.0), 0);
-        }
-        assert_eq!(keys.choose(0.0), 2);
-        assert_eq!(keys.choose(0.999), 1);
-        assert_eq!(keys.used(), 3);
-    }
 }

@@ -18,6 +18,9 @@ use crate::env::pid::Process;
 use crate::env::tool::STRACE;
 use crate::env::{EnvError, Link};
 
+#[cfg(test)]
+mod tests;
+
 /// How long a single request of the harness may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for strace to take hold of a node.
@@ -283,27 +286,4 @@ fn links(count: u32, hit: &[u32], shape: Shape) -> Vec<Link> {
         }
     };
     all.filter(|link| link.from != link.to && is_cut(link)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(count: u32, hit: &[u32], shape: Shape, cut: &[(u32, u32)]) {
-        let found: Vec<_> =
-            links(count, hit, shape).into_iter().map(|link| (link.from, link.to)).collect();
-        assert_eq!(found, cut, "{shape:?} of {hit:?}");
-    }
-
-    #[test]
-    fn shapes_cut_the_links_that_they_should() {
-        check(3, &[2], Shape::Apart, &[(1, 2), (2, 1), (2, 3), (3, 2)]);
-        check(3, &[1, 2], Shape::Apart, &[(1, 3), (2, 3), (3, 1), (3, 2)]);
-        check(3, &[2], Shape::Mute, &[(2, 1), (2, 3)]);
-        check(3, &[2], Shape::Deaf, &[(1, 2), (3, 2)]);
-        check(3, &[2], Shape::Bridge, &[(1, 3), (3, 1)]);
-        check(4, &[1], Shape::Ring, &[(1, 3), (2, 4), (3, 1), (4, 2)]);
-        check(3, &[1], Shape::Ring, &[]);
-    }
 }

@@ -17,6 +17,9 @@ use super::ledger::{Ledger, Made};
 use super::tool::{IP, TC, ToolError};
 use super::{EnvError, cannot};
 
+#[cfg(test)]
+mod tests;
+
 /// Addresses for measurements between networks (RFC 2544): nobody has them.
 const NETWORKS: [u8; 2] = [198, 18];
 /// The bridge's own.
@@ -138,17 +141,4 @@ fn packets(shown: &str) -> u64 {
 
 fn note(ledger: &mut Ledger, made: &Made) -> Result<(), EnvError> {
     ledger.note(made).map_err(|error| cannot("the ledger cannot be written", error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packets_of_all_rules_are_counted() {
-        let shown = r#"[{"kind":"u32"},{"options":{"actions":[{"stats":{"packets":3}}]}},
-            {"options":{"actions":[{"stats":{"packets":4}}]}}]"#;
-        assert_eq!(packets(shown), 7);
-        assert_eq!(packets(""), 0);
-    }
 }
