@@ -144,7 +144,9 @@ async fn finish(
         if !node.reap() && !node.stop().await {
             outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
         }
-        outcome.ended.extend(node.ended.iter().map(|how| format!("n{id}: {how}")));
+        let ended =
+            node.ended.iter().map(|how| format!("n{id} ended by itself, {how}: see n{id}.log"));
+        outcome.ended.extend(ended);
         let log = fs::read(&node.place.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let panics = log.lines().filter(|line| line.contains("panicked"));

@@ -48,6 +48,9 @@ pub(super) enum Active {
 impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
+        for node in &mut self.env.nodes {
+            node.reap();
+        }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
             return Ok((Active::Nothing, Value::Null));
