@@ -86,6 +86,31 @@ fn a_run_that_is_interrupted_leaves_no_process() {
 }
 
 #[test]
+fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: namespaces and disks take root");
+        return;
+    }
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    let common = ["run", "--env", "netns", "--dir", dir, "--seed", "2", "--commit", "300"];
+    let faults = ["--workload", "set", "--nemesis", "power-cut,power-cut-all", "--time", "12s"];
+    let ended = run(&[&common[..], &faults].concat());
+    let said = String::from_utf8_lossy(&ended.stderr);
+    println!("{said}");
+    assert!(ended.status.success(), "{}: {said}", ended.status);
+    let faults = read(&folder.join("run.json"))["outcome"]["faults"].take();
+    for nemesis in ["power-cut", "power-cut-all"] {
+        assert!(0 < faults[nemesis]["bit"].as_u64().expect("it was tried"), "{faults}");
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("it is there");
+    assert!(!mounts.contains(dir), "{mounts}");
+    assert_eq!(processes_of(&folder), [""; 0]);
+}
+
+#[test]
 fn what_does_not_exist_is_answered_with_what_does() {
     for (arguments, words) in [
         (["run", "--workload", "bank"], ["register", "set"]),
