@@ -100,7 +100,13 @@ fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
     let ended = run(&[&common[..], &faults].concat());
     let said = String::from_utf8_lossy(&ended.stderr);
     println!("{said}");
-    assert!(ended.status.success(), "{}: {said}", ended.status);
+    // How much is acknowledged between two cuts depends on the machine; that none of it is lost
+    // does not.
+    assert!(matches!(ended.status.code(), Some(0 | 1)), "{}: {said}", ended.status);
+    let results = read(&folder.join("results.json"));
+    let mut checkers = results["checkers"].as_array().expect("a list").iter();
+    let set = checkers.find(|it| it["checker"] == "set").expect("it is judged as a set");
+    assert_eq!(set["verdict"], "valid", "{results}");
     let faults = read(&folder.join("run.json"))["outcome"]["faults"].take();
     for nemesis in ["power-cut", "power-cut-all"] {
         assert!(0 < faults[nemesis]["bit"].as_u64().expect("it was tried"), "{faults}");
