@@ -3,6 +3,7 @@
 //! ```text
 //!   steadfast start ...     config -> server -> http -> steadfast_raft::node
 //!   steadfast dev ...       dev -> processes of `steadfast start`
+//!   steadfast jepsen ...    steadfast_jepsen
 //!   steadfast anything else steadfast_cli
 //! ```
 
@@ -60,6 +61,9 @@ enum Command {
     /// Hold a temporary directory for `dev`, until standard input closes
     #[command(hide = true)]
     DevScratch,
+    /// Judge what clusters answered, while they were broken too
+    #[command(subcommand)]
+    Jepsen(steadfast_jepsen::command::Command),
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
 }
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
     telemetry::init(node, args.verbose, args.client.no_color);
     let ended = match args.command {
         Command::Client(command) => return command.run(&args.client),
+        Command::Jepsen(command) => return command.run(&args.client),
         Command::Start(flags) => server::run(*flags),
         Command::Dev(flags) => dev::run(&flags, args.client.no_color),
         Command::DevScratch => dev::serve_scratch(),

@@ -17,6 +17,8 @@
 //! `jepsen check` judges those of any cluster.
 
 pub mod checker;
+pub mod command;
 pub mod history;
 pub mod judge;
+pub mod report;
 mod stopwatch;
