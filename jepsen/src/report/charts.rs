@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::plot::Plot;
 use super::words;
 use crate::checker::CounterExample;
+use crate::checker::coverage::verb;
 use crate::history::{Fault, History, Operation, Outcome};
 
 /// How many points a curve has.
@@ -12,6 +13,7 @@ const POINTS: u64 = 120;
 /// How many operations the picture of all clients shows at most.
 const BARS_MAX: usize = 4_000;
 const ROW: f64 = 12.0;
+const NAMED_ROW: f64 = 24.0;
 
 fn class(operation: &Operation) -> &'static str {
     match operation.outcome {
@@ -36,6 +38,7 @@ pub(super) fn rates(history: &History, faults: &[Fault]) -> String {
     let per_second = 1e9 / width_ns as f64;
     let most = counts.values().flatten().max().copied().unwrap_or(1).max(1) as f64;
     plot.shade(faults);
+    plot.name(faults);
     for part in [0.0, 0.5, 1.0] {
         plot.rule(part, &format!("{:.0}/s", most * part * per_second));
     }
@@ -63,6 +66,7 @@ pub(super) fn latencies(history: &History, faults: &[Fault]) -> String {
     // From 10 us to 10 s, by powers of ten.
     let part = |us: u64| ((us as f64).log10() - 1.0) / 6.0;
     plot.shade(faults);
+    plot.name(faults);
     for (us, label) in [(10, "10us"), (100, "0.1ms"), (1_000, "1ms"), (10_000, "10ms")] {
         plot.rule(part(us), label);
     }
@@ -94,12 +98,12 @@ pub(super) fn leaders(history: &History, faults: &[Fault]) -> Option<String> {
     if seen.is_empty() {
         return None;
     }
-    let height = f64::from(u32::try_from(seen.len()).unwrap_or(u32::MAX)) * 22.0;
-    let mut plot = Plot::new(0, history.last_ns, height);
+    let whole = height(seen.len(), 22.0);
+    let mut plot = Plot::new(0, history.last_ns, whole);
     plot.shade(faults);
     let mut y = 3.0;
     for (shard, terms) in seen {
-        plot.rule(1.0 - (y + 8.0) / height, &format!("s{shard}"));
+        plot.rule(1.0 - (y + 8.0) / whole, &format!("s{shard}"));
         for (term, (from_ns, until_ns)) in terms {
             let class = format!("leader n{}", term.node % 8);
             let title = format!("shard {shard}: node {} leads in term {term}", term.node);
@@ -113,19 +117,36 @@ pub(super) fn leaders(history: &History, faults: &[Fault]) -> Option<String> {
     Some(plot.finish())
 }
 
-/// What each client was at. A new client takes the row of one that is done.
+/// What the clients were at. A new client takes the row of one that is done.
 pub(super) fn clients(history: &History, faults: &[Fault]) -> String {
     let step = history.operations.len().div_ceil(BARS_MAX).max(1);
-    let all = history.operations.iter().enumerate();
-    let shown: Vec<&Operation> = all
-        .filter(|(i, operation)| i % step == 0 || class(operation) == "info")
-        .map(|(_, operation)| operation)
-        .take(2 * BARS_MAX)
-        .collect();
-    draw(history, faults, &shown, (0, history.last_ns), &[])
+    let mut rows: Vec<u64> = Vec::new();
+    let mut bars = Vec::new();
+    for (i, operation) in history.operations.iter().enumerate() {
+        let (from_ns, end) = (operation.call.time_ns, operation.end());
+        let until_ns = end.map_or(history.last_ns, |end| end.time_ns);
+        let free = rows.iter().position(|free_ns| *free_ns <= from_ns);
+        let row = free.unwrap_or_else(|| {
+            rows.push(0);
+            rows.len() - 1
+        });
+        rows[row] = until_ns.max(from_ns + 1);
+        if i % step == 0 || (class(operation) == "info" && bars.len() < 2 * BARS_MAX) {
+            bars.push((operation, until_ns, row));
+        }
+    }
+    let mut plot = Plot::new(0, history.last_ns, height(rows.len().max(1), ROW));
+    plot.shade(faults);
+    for (operation, until_ns, row) in bars {
+        let time = (operation.call.time_ns, until_ns);
+        let class = format!("op {}", class(operation));
+        let title = words::operation(history, operation);
+        plot.bar(&class, time, (height(row, ROW) + 1.0, ROW - 2.0), &title);
+    }
+    plot.finish()
 }
 
-/// The operations of a counter-example.
+/// The operations of a counter-example, each in a row.
 pub(super) fn counter_example(
     history: &History,
     faults: &[Fault],
@@ -134,50 +155,27 @@ pub(super) fn counter_example(
     let shown: Vec<&Operation> =
         found.operations.iter().map(|&place| &history.operations[place]).take(100).collect();
     let from_ns = shown.iter().map(|operation| operation.call.time_ns).min()?;
-    let ends = shown.iter().filter_map(|operation| operation.end());
-    let until_ns = ends.map(|end| end.time_ns).max().unwrap_or(history.last_ns).max(from_ns);
+    let last = shown.iter().map(|operation| operation.end().unwrap_or(operation.call).time_ns);
+    let until_ns = last.max()?;
     let margin_ns = (until_ns - from_ns) / 20 + 1_000;
     let span = (from_ns.saturating_sub(margin_ns), until_ns + 4 * margin_ns);
-    Some(draw(history, faults, &shown, span, &shown))
+    let mut plot = Plot::new(span.0, span.1, height(shown.len(), NAMED_ROW));
+    plot.shade(faults);
+    for (row, operation) in shown.into_iter().enumerate() {
+        // One that is open goes on.
+        let is_open = class(operation) == "info";
+        let end_ns = operation.end().filter(|_| !is_open).map_or(span.1, |end| end.time_ns);
+        let y = height(row, NAMED_ROW);
+        let bar = format!("op {}", class(operation));
+        let title = words::operation(history, operation);
+        plot.bar(&bar, (operation.call.time_ns, end_ns), (y + 1.0, NAMED_ROW - 2.0), &title);
+        let seen = operation.answer().map_or(&operation.value, |answer| &answer.value);
+        let text = format!("{} {}", verb(operation.function), words::value(seen));
+        plot.text(operation.call.time_ns, y + 16.0, &text);
+    }
+    Some(plot.finish())
 }
 
-fn draw(
-    history: &History,
-    faults: &[Fault],
-    shown: &[&Operation],
-    span: (u64, u64),
-    named: &[&Operation],
-) -> String {
-    let row_height = if named.is_empty() { ROW } else { 24.0 };
-    let until = |operation: &Operation| match operation.end() {
-        Some(end) if class(operation) != "info" || named.is_empty() => end.time_ns,
-        _ => span.1,
-    };
-    let mut rows: Vec<u64> = Vec::new();
-    let mut placed: Vec<(usize, &Operation)> = Vec::new();
-    for operation in shown {
-        let free = rows.iter().position(|free_ns| *free_ns <= operation.call.time_ns);
-        let row = free.unwrap_or_else(|| {
-            rows.push(0);
-            rows.len() - 1
-        });
-        rows[row] = until(operation).max(operation.call.time_ns + 1);
-        placed.push((row, operation));
-    }
-    let y = |row: usize| f64::from(u32::try_from(row).unwrap_or(u32::MAX)) * row_height;
-    let mut plot = Plot::new(span.0, span.1, y(rows.len()).max(row_height));
-    plot.shade(faults);
-    for (row, operation) in placed {
-        let title = words::operation(history, operation);
-        let time = (operation.call.time_ns, until(operation));
-        let class = format!("op {}", class(operation));
-        plot.bar(&class, time, (y(row) + 1.0, row_height - 2.0), &title);
-        if !named.is_empty() {
-            let seen = operation.answer().map_or(&operation.value, |answer| &answer.value);
-            let what = crate::checker::coverage::verb(operation.function);
-            let text = format!("{what} {}", words::value(seen));
-            plot.text(operation.call.time_ns, y(row) + 16.0, &text);
-        }
-    }
-    plot.finish()
+fn height(rows: usize, row: f64) -> f64 {
+    f64::from(u32::try_from(rows).unwrap_or(u32::MAX)) * row
 }

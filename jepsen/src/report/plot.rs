@@ -7,7 +7,7 @@ use crate::history::Fault;
 
 const WIDTH: f64 = 1_000.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 8.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 22.0;
 
@@ -44,7 +44,7 @@ impl Plot {
         self.body.push_str(svg);
     }
 
-    /// Shades the faults, with their names if they are wanted.
+    /// Shades the faults.
     pub(super) fn shade(&mut self, faults: &[Fault]) {
         for fault in faults {
             let until_ns = fault.until_ns.unwrap_or(self.until_ns);
@@ -59,8 +59,15 @@ impl Plot {
                 "<rect class=\"fault\" x=\"{x:.1}\" y=\"{TOP}\" width=\"{width:.1}\" \
                  height=\"{height}\"><title>{title}</title></rect>"
             ));
-            if 40.0 < width {
-                let (x, name) = (x + 3.0, escaped(&fault.name));
+        }
+    }
+
+    /// Writes the names of the faults at the top.
+    pub(super) fn name(&mut self, faults: &[Fault]) {
+        for fault in faults {
+            let (x, name) = (self.x(fault.from_ns) + 3.0, escaped(&fault.name));
+            let width = self.x(fault.until_ns.unwrap_or(self.until_ns)) - x;
+            if 30.0 < width {
                 self.add(&format!("<text class=\"name\" x=\"{x:.1}\" y=\"18\">{name}</text>"));
             }
         }
