@@ -73,8 +73,12 @@ fn agree_on(ops: &[Op], tally: &mut Tally) {
 fn minimal(ops: &[Op]) {
     let part = minimise(ops, &[], AMPLE).expect("there is something wrong");
     assert!(part.minimal && !oracle::brute_force(&part.ops), "{ops:#?} {part:#?}");
-    let again = minimise(&part.ops, &[], AMPLE).expect("it is wrong still");
-    assert_eq!(again.ops, part.ops);
+    // A write may be there only because without it a deletion would have to be: of a part alone
+    // that cannot be told.
+    if ops.iter().all(|op| op.step != Step::Delete) {
+        let again = minimise(&part.ops, &[], AMPLE).expect("it is wrong still");
+        assert_eq!(again.ops, part.ops);
+    }
 }
 
 #[test]
