@@ -93,7 +93,7 @@ fn main() -> ExitCode {
         Command::Jepsen(command) => {
             // Only what was typed: a cluster that the environment names was not meant.
             let typed = matches.value_source("endpoints") == Some(ValueSource::CommandLine);
-            return command.run(typed.then_some(args.client.endpoints.as_slice()));
+            return command.run(&args.client, typed.then_some(args.client.endpoints.as_slice()));
         }
         Command::Start(flags) => server::run(*flags),
         Command::Dev(flags) => dev::run(&flags, args.client.no_color),

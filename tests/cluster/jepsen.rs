@@ -1,5 +1,7 @@
-//! The fault-injection harness, from its command line, where no privileges are needed.
+//! The fault-injection harness, from its command line. What takes root and namespaces is run only if
+//! `STEADFAST_TEST_NETNS=1` asks for it, and fails if it cannot be run then.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -37,6 +39,23 @@ fn processes_of(folder: &Path) -> Vec<String> {
     lines.filter(|line| line.contains(folder) && line.contains(" start ")).collect()
 }
 
+/// Asserts that a run was judged, and proven right by each checker but coverage: how much is done
+/// between two faults depends on what else this machine has to do.
+fn assert_right(ended: &Output, folder: &Path) {
+    let said = String::from_utf8_lossy(&ended.stderr);
+    println!("{said}");
+    let results = read(&folder.join("results.json"));
+    let checkers = results["checkers"].as_array().expect("a list");
+    let others = checkers.iter().filter(|it| it["checker"] != "coverage");
+    let wrong: Vec<_> = others.filter(|it| it["verdict"] != "valid").collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let expected = if results["verdict"] == "valid" { 0 } else { 13 };
+    assert_eq!(ended.status.code(), Some(expected), "{results}: {said}");
+    let report = std::fs::read_to_string(folder.join("report.html")).expect("a report");
+    let verdict = results["verdict"].as_str().expect("a word");
+    assert!(report.contains(&format!("<h1>{verdict}</h1>")));
+}
+
 #[test]
 fn a_run_breaks_heals_and_reads_back() {
     let _turn = turn();
@@ -46,9 +65,7 @@ fn a_run_breaks_heals_and_reads_back() {
     let common = ["run", "--env", "local", "--dir", dir, "--seed", "5", "--concurrency", "6"];
     let faults = ["--nemesis", "kill,pause,partition,transfer", "--time", "15s", "--shards", "2"];
     let ended = run(&[&common[..], &faults].concat());
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{}: {said}", ended.status);
-    println!("{said}");
+    assert_right(&ended, &folder);
     let outcome = read(&folder.join("run.json"))["outcome"].take();
     assert!(0 < outcome["ok"].as_u64().expect("a count"), "{outcome}");
     assert!(outcome["served_after_ms"].is_u64(), "{outcome}");
@@ -63,6 +80,17 @@ fn a_run_breaks_heals_and_reads_back() {
     let schedule = read(&folder.join("schedule.json"));
     assert_eq!(schedule["steps"].as_array().map(Vec::len), Some(count("\"f\":\"fault\"")));
     assert_eq!(processes_of(&folder), [""; 0]);
+
+    let results = read(&folder.join("results.json"));
+    std::fs::remove_file(folder.join("results.json")).expect("it is there");
+    let again = run(&["check", dir, "-o", "json"]);
+    assert_eq!(again.status.code(), ended.status.code());
+    assert_eq!(read(&folder.join("results.json"))["verdict"], results["verdict"]);
+    let printed: Value = serde_json::from_slice(&again.stdout).expect("it is JSON");
+    assert_eq!(printed["operations"], results["operations"]);
+    assert!(run(&["export", dir]).status.success());
+    let edn = std::fs::read_to_string(folder.join("history.edn")).expect("an export");
+    assert_eq!(edn.lines().count(), history.lines().count());
 }
 
 #[test]
@@ -87,8 +115,12 @@ fn a_run_that_is_interrupted_leaves_no_process() {
 
 #[test]
 fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
-    if !rustix::process::geteuid().is_root() {
-        println!("SKIPPED: namespaces and disks take root");
+    if std::env::var_os("STEADFAST_TEST_NETNS").is_none_or(|value| value != "1") {
+        // Straight to standard error, which the test runner does not keep to itself.
+        drop(writeln!(
+            std::io::stderr(),
+            "SKIPPED, NOT PASSED: power cuts in namespaces. Run it as root with STEADFAST_TEST_NETNS=1"
+        ));
         return;
     }
     let _turn = turn();
@@ -98,11 +130,7 @@ fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
     let common = ["run", "--env", "netns", "--dir", dir, "--seed", "2", "--commit", "300"];
     let faults = ["--workload", "set", "--nemesis", "power-cut,power-cut-all", "--time", "12s"];
     let ended = run(&[&common[..], &faults].concat());
-    let said = String::from_utf8_lossy(&ended.stderr);
-    println!("{said}");
-    // How much is acknowledged between two cuts depends on the machine; that none of it is lost
-    // does not.
-    assert!(matches!(ended.status.code(), Some(0 | 1)), "{}: {said}", ended.status);
+    assert_right(&ended, &folder);
     let results = read(&folder.join("results.json"));
     let mut checkers = results["checkers"].as_array().expect("a list").iter();
     let set = checkers.find(|it| it["checker"] == "set").expect("it is judged as a set");

@@ -179,7 +179,8 @@ fn state(exit: Exit) -> &'static str {
         | Exit::WaitDeadline
         | Exit::Refused
         | Exit::Unhealthy
-        | Exit::Violation => "unchanged: nothing was applied",
+        | Exit::Violation
+        | Exit::Undecided => "unchanged: nothing was applied",
     }
 }
 

@@ -47,6 +47,6 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
         None if claims == 0 => Verdict::Unknown("no answer names a revision".to_owned()),
         None => Verdict::Valid,
     };
-    let wrong = if count == 0 { String::new() } else { format!("; {count} are wrong") };
+    let wrong = if count == 0 { String::new() } else { format!("; wrong: {count}") };
     Finding { checker: "certificate", verdict, grounds: format!("{claims} revisions{wrong}") }
 }

@@ -134,3 +134,17 @@ pub fn name(function: Function) -> &'static str {
         Function::Heal => "healings",
     }
 }
+
+/// What one of them does.
+pub fn verb(function: Function) -> &'static str {
+    match function {
+        Function::Read => "read",
+        Function::Write => "write",
+        Function::Cas => "cas",
+        Function::Delete => "delete",
+        Function::Add => "add",
+        Function::ReadAll => "read all:",
+        Function::Fault => "break",
+        Function::Heal => "heal",
+    }
+}

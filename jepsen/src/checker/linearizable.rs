@@ -166,7 +166,7 @@ impl Tally {
     fn grounds(&self) -> String {
         let Self { ops, witness, zones, search, invalid } = self;
         let keys = witness + zones + search;
-        let wrong = if *invalid == 0 { String::new() } else { format!("; {invalid} are wrong") };
+        let wrong = if *invalid == 0 { String::new() } else { format!("; wrong: {invalid}") };
         format!(
             "{ops} operations on {keys} keys: {witness} by witness, {zones} by zones, {search} by \
              search{wrong}"

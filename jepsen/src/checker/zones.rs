@@ -46,12 +46,13 @@ struct Cluster {
 
 impl Cluster {
     fn of_write(i: usize, op: &Op) -> Self {
-        Self { write: Some(i), first_end: (op.end, Some(i)), last_call: (op.call, Some(i)) }
+        let (end, call) = (after_zero(op.end), after_zero(op.call));
+        Self { write: Some(i), first_end: (end, Some(i)), last_call: (call, Some(i)) }
     }
 
     fn read(&mut self, i: usize, op: &Op) {
-        self.first_end = self.first_end.min((op.end, Some(i)));
-        self.last_call = self.last_call.max((op.call, Some(i)));
+        self.first_end = self.first_end.min((after_zero(op.end), Some(i)));
+        self.last_call = self.last_call.max((after_zero(op.call), Some(i)));
     }
 
     fn is_forward(&self) -> bool {
@@ -62,6 +63,11 @@ impl Cluster {
     fn shown_by(&self) -> impl Iterator<Item = usize> {
         [self.write, self.first_end.1, self.last_call.1].into_iter().flatten()
     }
+}
+
+/// A place of an event: 0 is before the first.
+fn after_zero(place: u64) -> u64 {
+    place.saturating_add(1)
 }
 
 /// Decides a register that is absent at first.

@@ -1,11 +1,9 @@
 //! `steadfast jepsen doctor`: what can be broken here, and what is missing for the rest.
 
-use std::io::Write;
-use std::process::ExitCode;
-
 use clap::ValueEnum;
 use steadfast_cli::exit::Exit;
 
+use super::{CommandError, print};
 use crate::env::{Kind, NEEDED};
 use crate::nemesis::Nemesis;
 
@@ -21,7 +19,7 @@ pub struct Doctor {}
 
 impl Doctor {
     /// Prints a line for each fault.
-    pub fn run(&self) -> ExitCode {
+    pub(super) fn run(&self) -> Result<Exit, CommandError> {
         let kind = best();
         let mut lines = vec![match missing_for_netns() {
             None => {
@@ -37,10 +35,8 @@ impl Doctor {
                 Some(why) => format!("{name:<12} missing: {why}"),
             });
         }
-        match writeln!(std::io::stdout(), "{}", lines.join("\n")) {
-            Ok(()) => Exit::Done.into(),
-            Err(_) => Exit::Unexpected.into(),
-        }
+        print(&lines.join("\n"));
+        Ok(Exit::Done)
     }
 }
 

@@ -1,20 +1,18 @@
 //! `steadfast jepsen run`: a cluster is started, driven, broken and healed; then it is judged.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use steadfast_cli::api::duration::parse_ms;
+use steadfast_cli::command::Globals;
 use steadfast_cli::exit::Exit;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::doctor;
+use super::{CommandError, check, doctor, say};
 use crate::checker::Verdict;
 use crate::env::Kind;
-use crate::history;
-use crate::judge::{Judgement, Settings, judge};
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
 use crate::run::{self, Options, Outcome, RunError};
@@ -31,13 +29,15 @@ Examples:
   steadfast jepsen run --schedule jepsen-runs/register-1-1/schedule.json
   steadfast jepsen run --endpoint http://db1.example:7301 --time 30s     a cluster that is there, unbroken
 
-All is in one folder: the history, the faults, what the nodes said, and the verdict. It exits with 11
-if a promise was broken. Ctrl-C heals everything; so does the next run, if this one is killed.";
+All is in one folder: the history, the faults, what the nodes said, the verdict, and report.html to look
+at. Ctrl-C heals everything; so does the next run, if this one is killed.
+
+Exits with 0 if all is proven right, 11 if something is proven wrong, 13 if something could not be
+decided, or too little was done or broken to tell; with 10 if all is right but a node did not serve
+again, and with 1 if all is right but a node panicked or ended by itself.";
 
 /// Where runs are kept if nobody says.
 const FOLDER: &str = "jepsen-runs";
-/// What was found in a run.
-const RESULTS: &str = "results.json";
 
 /// Starts a cluster, breaks it and judges it.
 #[derive(Clone, Debug, clap::Args)]
@@ -94,26 +94,26 @@ struct Nemeses(Vec<Nemesis>);
 
 impl Run {
     /// Carries it out. `endpoints`: those that were typed, of a cluster that is there already.
-    pub fn run(&self, endpoints: Option<&[String]>) -> ExitCode {
-        let options = match self.options() {
-            Ok(options) => options,
-            Err(why) => return fail(&why, Exit::Usage),
-        };
+    pub(super) fn run(
+        &self,
+        globals: &Globals,
+        endpoints: Option<&[String]>,
+    ) -> Result<Exit, CommandError> {
+        let options = self.options().map_err(CommandError::Asked)?;
         say(&format!("seed {}, in {}", options.seed, options.folder.display()));
         // Nodes die with the thread that started them: it must be this one.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("this machine can make an event queue and a timer");
-        let ran = runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             tokio::select! {
                 biased;
                 name = ending() => Err(RunError::Interrupted(name)),
                 ran = carry_out(&options, endpoints) => ran,
             }
-        });
-        match ran {
-            Ok(outcome) => conclude(&options, &outcome),
-            Err(error) => fail(&error.to_string(), Exit::Unexpected),
-        }
+        })?;
+        tell(&outcome);
+        let verdict = check::judge_folder(&options.folder, globals)?;
+        Ok(exit(&verdict, &outcome))
     }
 
     /// Returns what this means.
@@ -181,51 +181,32 @@ async fn carry_out(options: &Options, endpoints: Option<&[String]>) -> Result<Ou
     }
 }
 
-/// Says what came of it, and judges the history.
-fn conclude(options: &Options, outcome: &Outcome) -> ExitCode {
-    let Outcome { ok, fail: failed, info, .. } = outcome;
-    say(&format!("{ok} operations ok, {failed} failed, {info} in doubt"));
+/// Says what came of it, but for the verdict.
+fn tell(outcome: &Outcome) {
+    let Outcome { ok, fail, info, .. } = outcome;
+    say(&format!("{ok} operations ok, {fail} failed, {info} in doubt"));
     for (name, tally) in &outcome.faults {
         say(&format!("{name}: {} times, with evidence {} times", tally.tried, tally.bit));
     }
     for (name, why) in &outcome.skipped {
         say(&format!("{name}: skipped, which is not passed: {why}"));
     }
-    let judgement = match judged(&options.folder) {
-        Ok(judgement) => judgement,
-        Err(why) => return fail(&why, Exit::Unexpected),
-    };
-    for finding in &judgement.findings {
-        let (name, word) = (finding.checker, finding.verdict.word());
-        let why = match &finding.verdict {
-            Verdict::Valid => String::new(),
-            Verdict::Unknown(why) => format!(": {why}"),
-            Verdict::Invalid(found) => format!(": {}", found.why),
-        };
-        say(&format!("  {word:<8} {name}{why} ({})", finding.grounds));
+    for line in outcome.ended.iter().chain(&outcome.panics) {
+        say(&format!("unexpected: {line}"));
     }
-    let broken: Vec<_> = outcome.ended.iter().chain(&outcome.panics).collect();
-    broken.iter().for_each(|line| say(&format!("unexpected: {line}")));
-    say(&format!("{}: see {}", judgement.verdict.word(), options.folder.display()));
-    match judgement.verdict {
-        Verdict::Invalid(_) => Exit::Violation.into(),
-        Verdict::Valid if !outcome.served() => fail("not every node served again", Exit::Unhealthy),
-        Verdict::Valid if broken.is_empty() => Exit::Done.into(),
-        // What is unknown is never green.
-        Verdict::Valid | Verdict::Unknown(_) => Exit::Unexpected.into(),
+    if !outcome.served() {
+        say("unexpected: not every node served again");
     }
 }
 
-/// Judges a history, and writes down what was found.
-fn judged(folder: &Path) -> Result<Judgement, String> {
-    let settings = Settings::default();
-    let history = history::read(&folder.join(run::HISTORY)).map_err(|error| error.to_string())?;
-    let judgement = judge(&history, &settings);
-    let json = serde_json::to_string_pretty(&judgement.to_json(&history, &settings));
-    let path = folder.join(RESULTS);
-    fs::write(&path, json.expect("it becomes JSON") + "\n")
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(judgement)
+/// What a run exits with. What clients saw comes first: it is what is promised.
+pub(super) fn exit(verdict: &Verdict, outcome: &Outcome) -> Exit {
+    let broken = !outcome.ended.is_empty() || !outcome.panics.is_empty();
+    match verdict {
+        Verdict::Valid if !outcome.served() => Exit::Unhealthy,
+        Verdict::Valid if broken => Exit::Unexpected,
+        Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => check::exit(verdict),
+    }
 }
 
 /// Waits for somebody to end it.
@@ -240,15 +221,6 @@ async fn ending() -> &'static str {
         _ = terminate.recv() => "SIGTERM",
         _ = hangup.recv() => "SIGHUP",
     }
-}
-
-fn fail(why: &str, exit: Exit) -> ExitCode {
-    say(&format!("error: {why}"));
-    exit.into()
-}
-
-fn say(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
 }
 
 fn read_schedule(path: &Path) -> Result<Schedule, String> {

@@ -13,6 +13,8 @@
 //! | `run.json` | what was asked for, which faults bit, which were skipped, how long healing took |
 //! | `n1.log`, ... | what the nodes said |
 //!
+//! What is found in it is written beside it by [`crate::command::check`].
+//!
 //! ```text
 //!   options    what was asked for
 //!   phases     the line above
@@ -31,13 +33,6 @@ mod progress;
 
 pub use options::{Options, Outcome};
 pub use phases::{attend, run};
-
-/// The files of a run's folder.
-pub const HISTORY: &str = "history.jsonl";
-/// The faults of a run.
-pub const SCHEDULE: &str = "schedule.json";
-/// What a run was and what came of it.
-pub const RUN: &str = "run.json";
 
 /// Why a run did not come to its end. Nothing was judged.
 #[derive(Debug, thiserror::Error)]

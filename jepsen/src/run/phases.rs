@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::found::{cluster, found, wait_whole};
 use super::progress::{say, show};
-use super::{HISTORY, Options, Outcome, RUN, RunError, SCHEDULE};
+use super::{Options, Outcome, RunError};
 use crate::env::{self, Env, Kind, Plan};
+use crate::folder::{HISTORY, RUN, SCHEDULE};
 use crate::history::Recorder;
 use crate::nemesis::Nemesis;
 use crate::nemesis::driver::Driver;

@@ -73,15 +73,19 @@ fn agree_on(ops: &[Op], tally: &mut Tally) {
 fn minimal(ops: &[Op]) {
     let part = minimise(ops, &[], AMPLE).expect("there is something wrong");
     assert!(part.minimal && !oracle::brute_force(&part.ops), "{ops:#?} {part:#?}");
-    let again = minimise(&part.ops, &[], AMPLE).expect("it is wrong still");
-    assert_eq!(again.ops, part.ops);
+    // A write may be there only because without it a deletion would have to be: of a part alone
+    // that cannot be told.
+    if ops.iter().all(|op| op.step != Step::Delete) {
+        let again = minimise(&part.ops, &[], AMPLE).expect("it is wrong still");
+        assert_eq!(again.ops, part.ops);
+    }
 }
 
 #[test]
 fn all_judges_agree_on_small_histories() {
     let mut random = StdRng::seed_from_u64(seed());
     let mut tally = Tally::default();
-    for _ in 0..rounds(3_000) {
+    for _ in 0..rounds(20_000) {
         let plan = Plan {
             ops: random.random_range(1..8),
             processes: random.random_range(1..5),
@@ -106,7 +110,7 @@ fn all_judges_agree_on_small_histories() {
 #[test]
 fn leaving_out_never_makes_a_right_history_wrong() {
     let mut random = StdRng::seed_from_u64(seed());
-    for _ in 0..rounds(3_000) {
+    for _ in 0..rounds(20_000) {
         let plan = Plan { ops: 8, processes: 4, mixed: true, open_one_in: 5 };
         let mut ops = simulate(plan, &mut random);
         without_unseen(&mut ops);

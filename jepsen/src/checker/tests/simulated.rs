@@ -58,11 +58,12 @@ impl Object {
 pub(super) fn simulate(plan: Plan, random: &mut StdRng) -> Vec<Op> {
     let mut object = Object { state: None, count: 0, log_time_ms: 0 };
     let mut phases = vec![Phase::Idle; plan.processes];
-    let (mut begun, mut at, mut value) = (0, 0, 0);
+    let (mut begun, mut value) = (0, 0);
+    // Two apart, so that whoever damages a history finds a place in between.
+    let mut places = (0..).step_by(2);
     let mut ops = Vec::new();
     while begun < plan.ops || phases.iter().any(|phase| !matches!(phase, Phase::Idle)) {
-        // Two apart, so that whoever damages a history finds a place in between.
-        at += 2;
+        let at = places.next().expect("there is always another");
         let process = random.random_range(0..plan.processes);
         phases[process] = match phases[process] {
             Phase::Idle if begun == plan.ops => Phase::Idle,

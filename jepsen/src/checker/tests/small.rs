@@ -30,6 +30,7 @@ fn reads_and_writes() {
     is(false, &[(1, 2, Write(1)), (3, 4, Read(None))]);
     is(false, &[(1, 2, Read(Some(1))), (3, 4, Write(1))]);
     is(false, &[(1, 2, Write(1)), (3, 4, Read(Some(2)))]);
+    is(false, &[(0, 1, Write(1)), (2, 3, Read(None))]);
     // Back to what it had been before.
     let (one, two) = (Write(1), Write(2));
     is(false, &[(1, 2, one), (3, 10, two), (4, 5, Read(Some(2))), (6, 7, Read(Some(1)))]);
