@@ -117,13 +117,13 @@ pub const SEGMENTS_FREE_MAX: usize = 2;
 pub const SEGMENT_FILL_BYTES: usize = 1 << 20;
 /// The part of the log's memory that leaders leave to followers: one in so many.
 pub const LOG_FOLLOWER_PART: u64 = 8;
-/// The part of its share of the log at which a shard snapshots: one in so many.
+/// The part of the log's bound at which the shard that holds most of it snapshots: one in so many.
 pub const LOG_SNAPSHOT_PART: u64 = 3;
 /// The part of a segment that a quiet shard's entries may take and still be written again, to
 /// free the oldest segment, instead of waiting for a snapshot: one in so many.
 pub const LOG_REPLACE_PART: u64 = 16;
 /// Bytes of entries since the last purge that a node keeps in memory, over all shards, by default.
-pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
+pub const LOG_MEMORY_BYTES_DEFAULT: u64 = 192 << 20;
 
 /// Bytes of one chunk of a snapshot's content. Above a quarter of sled's segment a value becomes a
 /// file of its own, so stay below.

@@ -33,7 +33,7 @@ Every flag is also a variable and a key of the settings file: --memory-max 512Mi
 STEADFAST_MEMORY_MAX=512MiB and memory_max = \"512MiB\". Flags go before the environment, and the
 environment before the file. Without a flag, in these two alone: heartbeat_ms (100),
 election_ms_min (400), election_ms_max (600), segment_bytes (64MiB), segments_max (8),
-log_memory_bytes_max (256MiB).
+log_memory_bytes_max (192MiB).
 STEADFAST_LOG says what to trace, such as info,openraft=debug.
 
 SIGTERM hands leadership over and stops within 8 seconds; a second one stops at once.";

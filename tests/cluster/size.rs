@@ -2,9 +2,9 @@
 //! back.
 //!
 //! ```text
-//!   load every key once   overwrite keys at random           stop and start a follower
+//!   load every key once   overwrite keys at random           stop and start a node
 //!   ---- memory --------- memory, latencies by whether ----- time until it is ready ------
-//!                         the leader is writing a snapshot
+//!                         some node is writing a snapshot
 //! ```
 //!
 //! `STEADFAST_TEST_KEYS` is how many keys (20,000 by default). With a million or more the bounds
@@ -28,6 +28,7 @@ const KEYS_DEFAULT: usize = 20_000;
 /// From so many keys on, bounds are checked.
 const KEYS_CHECKED: usize = 1_000_000;
 const VALUE_BYTES: usize = 256;
+const SHARDS: u32 = 6;
 const CLIENTS: usize = 64;
 /// How long keys are overwritten, in seconds: in the quick form, and else.
 const OVERWRITE_SECONDS: [u64; 2] = [1, 60];
@@ -55,13 +56,13 @@ fn target(key: usize) -> String {
 struct Seen {
     memory_bytes: u64,
     log_disk_bytes: u64,
-    /// When the leader was writing or reading back a snapshot.
+    /// When some node was writing or reading back a snapshot.
     snapshots: Vec<Range<Instant>>,
 }
 
 impl Seen {
     /// Looks at all nodes until `done`.
-    fn watch(cluster: &Cluster, leader: usize, done: &AtomicBool) -> Self {
+    fn watch(cluster: &Cluster, done: &AtomicBool) -> Self {
         let mut seen = Self::default();
         let mut since = None;
         while !done.load(Ordering::Relaxed) {
@@ -69,7 +70,8 @@ impl Seen {
                 seen.memory_bytes = seen.memory_bytes.max(node.memory_bytes("VmRSS"));
                 seen.log_disk_bytes = seen.log_disk_bytes.max(bytes_in(&node.data.join("log")));
             }
-            match (since, is_snapshotting(&cluster.nodes[leader].data)) {
+            let snapshotting = cluster.nodes.iter().any(|node| is_snapshotting(&node.data));
+            match (since, snapshotting) {
                 (None, true) => since = Some(Instant::now()),
                 (Some(began), false) => {
                     seen.snapshots.push(began..Instant::now());
@@ -101,20 +103,19 @@ fn is_snapshotting(data: &Path) -> bool {
     })
 }
 
-/// Writes, at the leader of the first shard, until there is no next key. Returns when each write
-/// began, and how long it took.
+/// Writes, through all nodes, until there is no next key. Returns when each write began, and how
+/// long it took.
 fn write(
     cluster: &Cluster,
-    leader: usize,
     next: impl Fn(usize) -> Option<usize> + Sync,
 ) -> (Vec<(Instant, Duration)>, Seen) {
     let (all, done) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let seen = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| Seen::watch(cluster, leader, &done));
+        let watch = scope.spawn(|| Seen::watch(cluster, &done));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (next, all) = (&next, &all);
-                let http = cluster.nodes[leader].client();
+                let http = cluster.nodes[client % cluster.nodes.len()].client();
                 scope.spawn(move || {
                     let times = put_all(http, || next(client));
                     all.lock().expect("no panics").extend(times);
@@ -151,19 +152,18 @@ fn p99(mut times: Vec<Duration>) -> Option<Duration> {
 fn many_keys_fit_and_come_back() {
     let keys = keys();
     let checked = KEYS_CHECKED <= keys;
-    let mut cluster = Cluster::found("");
-    let leader = cluster.leader();
+    let mut cluster = Cluster::found_with("", SHARDS);
 
     let numbers: Vec<_> =
         (0..CLIENTS).map(|client| Mutex::new((client..keys).step_by(CLIENTS))).collect();
     let next = |client: usize| numbers[client].lock().expect("no panics").next();
     let began = Instant::now();
-    let (_, loading) = write(&cluster, leader, next);
+    let (_, loading) = write(&cluster, next);
     println!("{keys} keys loaded in {:?}", began.elapsed());
 
     let random = Mutex::new(StdRng::seed_from_u64(seed()));
     let until = Instant::now() + Duration::from_secs(OVERWRITE_SECONDS[usize::from(checked)]);
-    let (times, overwriting) = write(&cluster, leader, |_| {
+    let (times, overwriting) = write(&cluster, |_| {
         let draw = || random.lock().expect("no panics").random_range(0..keys);
         (Instant::now() < until).then(draw)
     });
@@ -183,21 +183,21 @@ fn many_keys_fit_and_come_back() {
         disk >> 20,
     );
 
-    let [follower, _] = cluster.followers();
-    cluster.nodes[follower].stop();
+    let node = 0;
+    cluster.nodes[node].stop();
     let began = Instant::now();
-    cluster.nodes[follower].start();
-    let ready = || cluster.nodes[follower].answers("/readyz").then_some(());
+    cluster.nodes[node].start();
+    let ready = || cluster.nodes[node].answers("/readyz").then_some(());
     within(Duration::from_secs(120), "the node is ready", ready);
     let restart = began.elapsed();
     println!(
-        "a follower was ready after {restart:?}, with {} MiB",
-        cluster.nodes[follower].memory_bytes("VmRSS") >> 20
+        "a node was ready after {restart:?}, with {} MiB",
+        cluster.nodes[node].memory_bytes("VmRSS") >> 20
     );
     for key in (0..keys).step_by(keys / 100) {
         let name = target(key);
         let name = name.strip_prefix("/v1/kv/").expect("it has it");
-        assert_eq!(cluster.get(follower, name), Some(vec![b'v'; VALUE_BYTES]));
+        assert_eq!(cluster.get(node, name), Some(vec![b'v'; VALUE_BYTES]));
     }
     cluster.check_equal();
 

@@ -62,6 +62,17 @@ pub enum Operation {
     MapVersion,
 }
 
+impl Operation {
+    /// Returns the shard that it names. `None`: it is for the owner of its key.
+    pub(super) fn names(&self) -> Option<ShardId> {
+        match self {
+            Self::Read { .. } | Self::Write(_) => None,
+            Self::Change { shard, .. } => Some(*shard),
+            Self::MapVersion => Some(ShardId::META),
+        }
+    }
+}
+
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {

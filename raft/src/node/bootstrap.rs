@@ -13,8 +13,9 @@
 //! ```
 //!
 //! Every step may be repeated: the same call goes on where an earlier one stopped, and a claim is
-//! answered alike however often it comes. If a node refuses, all claims of this call are released,
-//! which works only while no Raft state exists.
+//! answered alike however often it comes. If a node refuses, every other listed node is asked to
+//! release its claim, which works only while no Raft state exists. How nodes answer is in
+//! [`super::claims`].
 
 use std::sync::Arc;
 
@@ -24,15 +25,15 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::api::{InitAnswer, InitError, InitRequest};
+use super::claims::Turn;
 use super::identity::ClaimError;
-use super::replicas::Place;
 use crate::limits;
 use crate::net::Address;
 use crate::runtime;
 use crate::transport::AskError;
 use crate::transport::bootstrap::{Claim, Release, Verdict};
-use crate::transport::frame::{Kind, Refused};
-use crate::words::{ClusterId, NodeId, ShardId};
+use crate::transport::frame::Kind;
+use crate::words::{ClusterId, NodeId};
 
 /// Fewest nodes that survive the loss of one.
 const NODES_MIN: usize = 3;
@@ -47,28 +48,64 @@ impl Inner {
         let nodes = listed(&request.nodes)?;
         check_numbers(&request)?;
         let node = self.own_place(&nodes)?;
-        if self.directory.claimed().is_none() {
-            if let Some(why) = self.led_astray().await {
-                return Err(InitError::BadRequest(format!("{why}; nothing was changed")));
-            }
-            self.check_free(&nodes).await?;
-        }
+        let turn = self.own_turn(deadline).await?;
+        self.check_sound().map_err(|refused| InitError::Unavailable(refused.text))?;
         let InitRequest { shards, replicas, .. } = request;
         let cluster = ClusterId(runtime::random().random());
-        let claim = self.own_claim(Claim { cluster, node, nodes, shards, replicas })?;
-        self.claim_others(&claim).await?;
-        self.join().await.map_err(InitError::Unavailable)?;
-        self.have_founded(&claim).await?;
-        let cluster = claim.cluster;
-        let unfinished = |why: String| {
-            InitError::Unavailable(format!(
-                "all nodes are claimed for cluster {cluster}, but not all of its shards serve yet: \
-                 {why}; the same call again goes on from here"
-            ))
+        let asked = Claim { cluster, node, nodes, shards, replicas };
+        let claim = match self.directory.claimed() {
+            Some(held) => same_claim(held, asked)?,
+            None => self.first_claim(asked).await?,
         };
-        let founded = self.write_map(&claim, deadline).await.map_err(unfinished)?;
-        self.all_active(deadline).await.map_err(unfinished)?;
-        Ok(InitAnswer { cluster, founded })
+        // Once there is a map all nodes are claimed and the meta shard leads the way. Nobody needs
+        // to be asked again, and one that is down or was replaced is no obstacle.
+        let founded =
+            !self.table().is_known() && self.found_cluster(&claim, turn, deadline).await?;
+        self.all_active(deadline).await.map_err(|why| unfinished(&claim, &why))?;
+        Ok(InitAnswer { cluster: claim.cluster, founded })
+    }
+
+    /// Waits until no other call founds, and nothing is released, through this node. Two at once
+    /// would claim and release the same nodes by turns.
+    async fn own_turn(&self, deadline: Instant) -> Result<Turn, InitError> {
+        let turn = Arc::clone(&self.founding).lock_owned();
+        tokio::time::timeout_at(deadline, turn).await.map_err(|_elapsed| {
+            InitError::Unavailable(
+                "another call founds a cluster through this node and has not ended; this one \
+                 changed nothing; the same call again waits for it"
+                    .into(),
+            )
+        })
+    }
+
+    /// Claims this node for a new cluster, once all others are known to be there and free.
+    async fn first_claim(&self, claim: Claim) -> Result<Claim, InitError> {
+        if let Some(why) = self.led_astray().await {
+            return Err(InitError::BadRequest(format!("{why}; nothing was changed")));
+        }
+        self.check_free(&claim).await?;
+        self.own_claim(claim)
+    }
+
+    /// Takes all steps from a claim to the first map. Returns whether this call wrote it.
+    async fn found_cluster(
+        self: &Arc<Self>,
+        claim: &Claim,
+        turn: Turn,
+        deadline: Instant,
+    ) -> Result<bool, InitError> {
+        match self.claim_others(claim).await {
+            Ok(()) => {}
+            Err(Unclaimed::Refused(why)) => return Err(self.give_up(claim, turn, &why).await),
+            Err(Unclaimed::Unknown(why)) => {
+                return Err(InitError::Unavailable(format!(
+                    "{why}; the nodes claimed so far wait for the same call, which goes on from here"
+                )));
+            }
+        }
+        self.join().await.map_err(InitError::Unavailable)?;
+        self.have_founded(claim).await?;
+        self.write_map(claim, deadline).await.map_err(|why| unfinished(claim, &why))
     }
 
     /// Says why peers that dial this node's address would find another, if it is so. An address
@@ -88,12 +125,12 @@ impl Inner {
     /// Asks every other node whether it is there and free, before anything is changed: a wrong
     /// address on the list must not leave the right ones claimed. Releasing a claim that a node does
     /// not hold changes nothing, and a node that is claimed refuses it.
-    async fn check_free(&self, nodes: &[(NodeId, Address)]) -> Result<(), InitError> {
+    async fn check_free(&self, claim: &Claim) -> Result<(), InitError> {
         let nobody = Release { cluster: ClusterId(runtime::random().random()) };
-        for (_, address) in nodes.iter().filter(|(_, it)| *it != self.config.peer_advertise) {
+        for (_, address) in others(claim) {
             match self.ask(address, Kind::Release, nobody.encode()).await {
                 Ok(Verdict::Done) => {}
-                Ok(Verdict::Refused(why)) => {
+                Ok(Verdict::Taken(why) | Verdict::Refused(why)) => {
                     return Err(InitError::Conflict(format!(
                         "{address} is not free: {why}; nothing was changed"
                     )));
@@ -127,30 +164,25 @@ impl Inner {
         }
         match self.directory.claim(&claim) {
             Ok(_) => Ok(claim),
-            Err(ClaimError::Taken { held }) => Err(conflict(&held)),
-            Err(ClaimError::Io(error)) => Err(self.broken(&error)),
+            Err(error @ ClaimError::Taken { .. }) => {
+                Err(InitError::Conflict(format!("{error}; nothing was changed")))
+            }
+            Err(error @ ClaimError::Io(_)) => {
+                self.fail(error.to_string());
+                Err(InitError::Unavailable(error.to_string()))
+            }
         }
     }
 
-    async fn claim_others(self: &Arc<Self>, claim: &Claim) -> Result<(), InitError> {
-        let mut claimed = Vec::new();
-        for (node, address) in &claim.nodes {
-            if *node == claim.node {
-                continue;
-            }
+    async fn claim_others(&self, claim: &Claim) -> Result<(), Unclaimed> {
+        for (node, address) in others(claim) {
             let body = Claim { node: *node, ..claim.clone() }.encode();
             match self.ask(address, Kind::Claim, body).await {
-                Ok(Verdict::Done) => claimed.push(address),
-                Ok(Verdict::Refused(why)) => {
-                    let refused = format!("{address} cannot be {node}: {why}");
-                    return Err(self.give_up(claim, &claimed, refused).await);
+                Ok(Verdict::Done) => {}
+                Ok(Verdict::Taken(why) | Verdict::Refused(why)) => {
+                    return Err(Unclaimed::Refused(format!("{address} cannot be {node}: {why}")));
                 }
-                Err(error) => {
-                    return Err(InitError::Unavailable(format!(
-                        "{error}; the nodes claimed so far wait for the same call, which goes on \
-                         from here"
-                    )));
-                }
+                Err(why) => return Err(Unclaimed::Unknown(why)),
             }
         }
         Ok(())
@@ -158,41 +190,35 @@ impl Inner {
 
     /// Takes all claims back because a node refused its own, and says what that leaves.
     ///
-    /// The own claim goes last, and only if all others went: it is what lets the same call release
-    /// the rest. Without it a new call would found under another id, and a node that still holds
-    /// this claim would refuse it for ever.
-    async fn give_up(
-        self: &Arc<Self>,
-        claim: &Claim,
-        claimed: &[&Address],
-        refused: String,
-    ) -> InitError {
-        match self.release_all(claim, claimed).await {
-            Ok(()) => InitError::Conflict(format!(
-                "{refused}; what was claimed for this cluster was released"
-            )),
-            Err(why) => InitError::Unavailable(format!(
-                "{refused}; and not every claim could be released: {why}; the same call again \
-                 tries to release them"
-            )),
-        }
-    }
-
-    async fn release_all(
-        self: &Arc<Self>,
-        claim: &Claim,
-        claimed: &[&Address],
-    ) -> Result<(), String> {
+    /// Every other node is asked, for an earlier call may have claimed what this one did not come
+    /// to. The own claim goes last, and only if none can be left: it is what lets the same call
+    /// release the rest. Without it a new call would found under another id, and a node that still
+    /// holds this claim would refuse it for ever.
+    async fn give_up(self: &Arc<Self>, claim: &Claim, turn: Turn, refused: &str) -> InitError {
         let release = Release { cluster: claim.cluster };
         let mut held = Vec::new();
-        for address in claimed {
+        for (_, address) in others(claim) {
             match self.ask(address, Kind::Release, release.encode()).await {
-                Ok(Verdict::Done) => {}
+                Ok(Verdict::Done | Verdict::Taken(_)) => {}
                 Ok(Verdict::Refused(why)) => held.push(format!("{address}: {why}")),
                 Err(why) => held.push(why),
             }
         }
-        if held.is_empty() { self.release(release).await } else { Err(held.join("; ")) }
+        if held.is_empty()
+            && let Err(why) = self.release(claim.cluster, turn).await
+        {
+            held.push(why.to_string());
+        }
+        if held.is_empty() {
+            return InitError::Conflict(format!(
+                "{refused}; what was claimed for this cluster was released"
+            ));
+        }
+        InitError::Unavailable(format!(
+            "{refused}; and not every claim could be released: {}; the same call again tries to \
+             release them, once all listed nodes can be reached",
+            held.join("; ")
+        ))
     }
 
     /// Has node 1 create the meta shard's group.
@@ -209,95 +235,11 @@ impl Inner {
         };
         match verdict {
             Verdict::Done => Ok(()),
-            Verdict::Refused(why) => Err(InitError::Unavailable(format!(
+            Verdict::Taken(why) | Verdict::Refused(why) => Err(InitError::Unavailable(format!(
                 "{first} at {address} did not found the cluster: {why}; the same call again goes \
                  on from here"
             ))),
         }
-    }
-
-    /// Creates the meta shard's group, unless it exists.
-    async fn found(self: &Arc<Self>) -> Verdict {
-        let (Some(claim), Some(shard)) = (self.directory.claimed(), self.shard(ShardId::META))
-        else {
-            return Verdict::Refused("this node belongs to no cluster".into());
-        };
-        match shard.found(&Place::in_meta(&claim).replicas).await {
-            Ok(()) => Verdict::Done,
-            Err(error) => Verdict::Refused(error.to_string()),
-        }
-    }
-
-    /// Answers a claim from the node that founds a cluster.
-    pub(super) async fn claimed_by_peer(self: &Arc<Self>, body: Bytes) -> Result<Verdict, Refused> {
-        let claim = Claim::decode(body)?;
-        let listed = claim.nodes.iter().find(|(node, _)| *node == claim.node);
-        if listed.is_none_or(|(_, address)| *address != self.config.peer_advertise) {
-            return Ok(Verdict::Refused(format!(
-                "it is advertised as {}, so the list must have it under that address",
-                self.config.peer_advertise
-            )));
-        }
-        match self.directory.claim(&claim) {
-            Ok(_) => {}
-            Err(ClaimError::Taken { held }) => {
-                return Ok(Verdict::Refused(format!("it is {held} already")));
-            }
-            Err(error @ ClaimError::Io(_)) => {
-                self.fail(error.to_string());
-                return Ok(Verdict::Refused(error.to_string()));
-            }
-        }
-        Ok(match self.join().await {
-            Ok(()) => Verdict::Done,
-            Err(why) => Verdict::Refused(why),
-        })
-    }
-
-    /// Answers a release.
-    pub(super) async fn released_by_peer(
-        self: &Arc<Self>,
-        body: Bytes,
-    ) -> Result<Verdict, Refused> {
-        let release = Release::decode(body)?;
-        Ok(match self.release(release).await {
-            Ok(()) => Verdict::Done,
-            Err(why) => Verdict::Refused(why),
-        })
-    }
-
-    /// Answers the request to create the meta shard's group.
-    pub(super) async fn found_for_peer(self: &Arc<Self>, body: Bytes) -> Result<Verdict, Refused> {
-        let Release { cluster } = Release::decode(body)?;
-        match self.directory.member() {
-            Some(member) if member.cluster == cluster => Ok(self.found().await),
-            Some(_) | None => Ok(Verdict::Refused("this node is not of that cluster".into())),
-        }
-    }
-
-    /// Takes this node's claim back, if no Raft state was made under it.
-    async fn release(self: &Arc<Self>, Release { cluster }: Release) -> Result<(), String> {
-        let mut joined = self.joined.lock().await;
-        let founded = "the cluster has been founded; a claim cannot be released any more";
-        let is_ours = self.directory.member().is_some_and(|member| member.cluster == cluster);
-        if is_ours && self.has_raft_state() {
-            return Err(founded.into());
-        }
-        if is_ours {
-            self.leave(&mut joined).await;
-        }
-        // The replica may have voted, or been given entries, until it had stopped.
-        if is_ours && self.has_raft_state() {
-            drop(joined);
-            self.join().await?;
-            return Err(founded.into());
-        }
-        self.directory.release(cluster).map_err(|error| {
-            if let ClaimError::Io(_) = error {
-                self.fail(error.to_string());
-            }
-            error.to_string()
-        })
     }
 
     async fn ask(&self, address: &Address, kind: Kind, body: Bytes) -> Result<Verdict, String> {
@@ -308,12 +250,27 @@ impl Inner {
             .map_err(|error: AskError| error.to_string())?;
         Verdict::decode(answer).map_err(|error| format!("{address} answered nonsense: {error}"))
     }
+}
 
-    fn broken(&self, error: &std::io::Error) -> InitError {
-        let why = format!("the identity could not be written: {error}");
-        self.fail(why.clone());
-        InitError::Unavailable(why)
-    }
+/// Why a node is not claimed.
+enum Unclaimed {
+    /// It refused.
+    Refused(String),
+    /// It did not answer, or could not tell: it may be claimed.
+    Unknown(String),
+}
+
+fn unfinished(claim: &Claim, why: &str) -> InitError {
+    let cluster = claim.cluster;
+    InitError::Unavailable(format!(
+        "all nodes are claimed for cluster {cluster}, but not all of its shards serve yet: {why}; \
+         the same call again goes on from here"
+    ))
+}
+
+/// Returns all nodes of a claim but the one that it claims.
+fn others(claim: &Claim) -> impl Iterator<Item = &(NodeId, Address)> {
+    claim.nodes.iter().filter(|(node, _)| *node != claim.node)
 }
 
 /// Returns the claim held if it is for the same cluster as the one asked for.
@@ -333,10 +290,6 @@ fn same_claim(held: Claim, asked: Claim) -> Result<Claim, InitError> {
         held.replicas,
         listed.join(" ")
     )))
-}
-
-fn conflict(held: &str) -> InitError {
-    InitError::Conflict(format!("this node is {held} already; nothing was changed"))
 }
 
 /// Gives the listed nodes their ids, in order.

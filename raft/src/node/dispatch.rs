@@ -117,6 +117,11 @@ impl Inner {
     async fn forwarded(&self, group: GroupId, body: Bytes) -> Result<Bytes, Refused> {
         let (operation, left) = forward::decode_request(body)
             .map_err(|error| Refused::new(Reason::Malformed, error.to_string()))?;
+        // A shard checks that it owns a key. It cannot see whether a change was meant for another.
+        if let Some(shard) = operation.names().filter(|shard| *shard != group.shard) {
+            let text = format!("a request to shard {shard} came in a frame for {group}");
+            return Err(Refused::new(Reason::Malformed, text));
+        }
         let deadline = Instant::now() + left.min(limits::TIMEOUT_MAX);
         Ok(forward::encode_verdict(&self.serve_forwarded(group, &operation, deadline).await))
     }

@@ -36,7 +36,7 @@ use crate::words::{GroupId, NodeId, ReplicaId, ShardId};
 pub(super) async fn run(inner: Arc<Inner>, meta: Shard) {
     let mut progress = meta.progress();
     let mut kept = BTreeSet::new();
-    let mut keepers: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    let mut keepers: FuturesUnordered<BoxFuture<'static, GroupId>> = FuturesUnordered::new();
     let mut announcing = std::pin::pin!(announce(&inner));
     loop {
         progress.borrow_and_update();
@@ -53,17 +53,24 @@ pub(super) async fn run(inner: Arc<Inner>, meta: Shard) {
         tokio::select! {
             biased;
             changed = progress.changed() => if changed.is_err() { return },
-            Some(()) = keepers.next() => {}
+            Some(group) = keepers.next() => {
+                // One that could not be opened before the map gave it to others may come back.
+                if !inner.places().iter().any(|place| place.group == group) {
+                    kept.remove(&group);
+                }
+            }
             () = &mut announcing => {}
         }
     }
 }
 
 /// Opens a replica and sees to it that its group is founded.
-async fn keep(inner: Arc<Inner>, place: Place) {
+async fn keep(inner: Arc<Inner>, place: Place) -> GroupId {
     // A failure is noted for this shard; the others go on.
-    let Ok(shard) = inner.open_or_repair(&place).await else { return };
-    founding::found(&inner, &shard).await;
+    if let Some(shard) = inner.open_or_repair(&place).await {
+        founding::found(&inner, &shard).await;
+    }
+    place.group
 }
 
 /// Tells the meta shard where this node is, whenever the map has it elsewhere.

@@ -19,12 +19,14 @@ use crate::runtime::{Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::shard::pacer::Pacer;
+use crate::shard::turns::Turns;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
 use crate::words::{GroupId, Key, NodeId, ShardId};
 
 pub mod api;
 mod bootstrap;
+mod claims;
 mod confirm;
 mod directory;
 mod dispatch;
@@ -124,11 +126,14 @@ struct Inner {
     /// Whether the replica of the meta shard is open, or being repaired. Held by whoever opens or
     /// closes it: two replicas on one log would vote twice.
     joined: tokio::sync::Mutex<bool>,
+    /// Held by whoever founds a cluster through this node, or releases the node.
+    founding: Arc<tokio::sync::Mutex<()>>,
     samples: Arc<Mutex<Samples>>,
     /// Told by the shards when reads wait for their confirmation.
     reads_wait: Arc<Notify>,
     leaders: Leaders,
     pacer: Pacer,
+    snapshot_turns: Turns,
     stopping: AtomicBool,
     failed: watch::Sender<Option<String>>,
     tasks: Mutex<Vec<Task<()>>>,
@@ -258,7 +263,9 @@ impl Inner {
 
     /// Ends `task` when the node stops.
     fn own(&self, task: Task<()>) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
     }
 }
 

@@ -4,6 +4,7 @@
 //! | magic 8 | version u16 | length u32 | body | crc32 of all before |
 //! ```
 
+use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,33 @@ pub enum RecordError {
         /// What the disk said.
         error: io::Error,
     },
+    /// An earlier build wrote it, and this one does not read that form. Nothing was changed.
+    #[error(
+        "{path} was written by an earlier build: it is of version {found}, and this build reads \
+         version {known}; nothing was changed; go on with the build that wrote it, or start on an \
+         empty directory"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The version it is of.
+        found: u16,
+        /// The version that is read here.
+        known: u16,
+    },
+    /// A later build wrote it. Nothing was changed.
+    #[error(
+        "{path} was written by a later build: it is of version {found}, and this build reads \
+         version {known}; nothing was changed; upgrade to the build that wrote it"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version it is of.
+        found: u16,
+        /// The version that is read here.
+        known: u16,
+    },
     /// The bytes are not those that were written.
     #[error("{path} is damaged ({malformed}); {advice}")]
     Damaged {
@@ -62,8 +90,14 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(RecordError::Io { path, error }),
         };
-        let body = self.check(bytes);
-        body.map(Some).map_err(|malformed| RecordError::Damaged { path, malformed, advice })
+        let damaged = |malformed| RecordError::Damaged { path: path.clone(), malformed, advice };
+        let (found, rest) = self.check(bytes).map_err(damaged)?;
+        let known = self.version;
+        match found.cmp(&known) {
+            Ordering::Less => Err(RecordError::Older { path, found, known }),
+            Ordering::Equal => body(rest).map(Some).map_err(damaged),
+            Ordering::Greater => Err(RecordError::Newer { path, found, known }),
+        }
     }
 
     /// Replaces the file. Once this returns the new bytes are durable. After an error either may
@@ -93,7 +127,8 @@ impl Record {
         bytes.freeze()
     }
 
-    fn check(self, mut bytes: Bytes) -> Result<Bytes, Malformed> {
+    /// Returns the version, and what follows it, of bytes that are whole.
+    fn check(self, mut bytes: Bytes) -> Result<(u16, Bytes), Malformed> {
         let Some(crc_at) = bytes.len().checked_sub(CRC_BYTES).filter(|at| HEAD_BYTES <= *at) else {
             return Err(Malformed(format!("{} bytes are too few", bytes.len())));
         };
@@ -104,21 +139,15 @@ impl Record {
         if take(&mut bytes, self.magic.len())? != self.magic[..] {
             return Err(Malformed(format!("it is no {} file", self.name)));
         }
-        match bytes.try_get_u16()? {
-            version if version == self.version => {}
-            older if older < self.version => {
-                return Err(Malformed(format!(
-                    "version {older} was written by an earlier release, which this one does not \
-                     follow on"
-                )));
-            }
-            other => return Err(Malformed(format!("version {other} is unknown; upgrade"))),
-        }
-        let count = usize::try_from(bytes.try_get_u32()?).unwrap_or(usize::MAX);
-        let body = take(&mut bytes, count)?;
-        end(&bytes)?;
-        Ok(body)
+        Ok((bytes.try_get_u16()?, bytes))
     }
+}
+
+fn body(mut bytes: Bytes) -> Result<Bytes, Malformed> {
+    let count = usize::try_from(bytes.try_get_u32()?).unwrap_or(usize::MAX);
+    let body = take(&mut bytes, count)?;
+    end(&bytes)?;
+    Ok(body)
 }
 
 fn read_whole(disk: &dyn Disk, path: &Path) -> io::Result<Bytes> {

@@ -14,14 +14,33 @@ use super::table::Table;
 use super::{Inner, follow};
 use crate::runtime;
 use crate::shard::network::Network;
-use crate::shard::snapshots::{Found, ShardSnapshots};
+use crate::shard::snapshots::{Found, OpenError, ShardSnapshots};
 use crate::shard::time::ShardTime;
-use crate::shard::{Parts, Shard, Timers, fetch};
+use crate::shard::{Parts, Shard, ShardError, Timers, fetch};
 use crate::transport::bootstrap::Claim;
 use crate::words::{GroupId, ReplicaId, ShardId};
 
 /// Time until peers are asked again for a snapshot.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time until a replica that the disk did not give up is asked for again, at first.
+const REOPEN_PAUSE_MIN: Duration = Duration::from_millis(500);
+/// The longest such time.
+const REOPEN_PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// Why a replica is not open.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpen {
+    /// What it has on disk could not be had.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// It would not start from that: nor would it the next time.
+    #[error(
+        "{0}; start the node again, and if that does not help, start a new one on an empty \
+         directory and replace this one"
+    )]
+    Shard(#[from] ShardError),
+}
 
 /// A replica that this node should have.
 #[derive(Clone, Debug)]
@@ -46,16 +65,27 @@ impl Place {
 }
 
 impl Inner {
-    /// Takes the place that the node was claimed for: knows its peers, opens its replica of the
-    /// meta shard, and follows the map.
+    /// Takes the place that the node was claimed for, unless it has. To its end, whoever waits.
     pub(super) async fn join(self: &Arc<Self>) -> Result<(), String> {
-        let mut joined = self.joined.lock().await;
-        let Some(claim) = self.directory.claimed().filter(|_| !*joined) else { return Ok(()) };
+        let inner = Arc::clone(self);
+        let joining =
+            self.to_the_end(async move { inner.take_place(&mut *inner.joined.lock().await).await });
+        joining.await.unwrap_or_else(|| Err("this node is stopping".into()))
+    }
+
+    /// Knows its peers, opens its replica of the meta shard, and follows the map. The caller holds
+    /// `joined`.
+    pub(super) async fn take_place(self: &Arc<Self>, joined: &mut bool) -> Result<(), String> {
+        if *joined {
+            return Ok(());
+        }
+        let claim = self.directory.claimed();
+        let claim = claim.ok_or("this node is claimed no more: it was released meanwhile")?;
         let peers: BTreeMap<_, _> =
             claim.nodes.iter().filter(|(node, _)| *node != claim.node).cloned().collect();
         self.transport().set_peers(&peers);
         let place = Place::in_meta(&claim);
-        let opened = self.open(&place).await?;
+        let opened = self.open(&place).await.map_err(|error| error.to_string())?;
         *joined = true;
         tracing::info!(cluster = %claim.cluster, node = %claim.node, "this node has joined");
         if let Some(shard) = opened {
@@ -66,7 +96,7 @@ impl Inner {
         self.own(runtime::spawn(async move {
             match inner.repair(&place).await {
                 Ok(shard) => inner.follow(&shard),
-                Err(why) => inner.fail(why),
+                Err(error) => inner.fail(error.to_string()),
             }
         }));
         Ok(())
@@ -101,17 +131,39 @@ impl Inner {
     }
 
     /// Opens a replica, if need be once a peer has helped out with a snapshot.
-    pub(super) async fn open_or_repair(&self, place: &Place) -> Result<Shard, String> {
-        let opened = match self.open(place).await {
-            Ok(Some(shard)) => Ok(shard),
-            Ok(None) => self.repair(place).await,
-            Err(why) => Err(why),
-        };
-        if let Err(why) = &opened {
-            tracing::error!(group = %place.group, why, "the replica cannot be opened");
-            self.absent().insert(place.group.shard, why.clone());
+    ///
+    /// A disk that does not answer is asked again until it does, for as long as the map has the
+    /// replica here; what no retry heals is noted once. `None`: it is not open and will not be.
+    pub(super) async fn open_or_repair(&self, place: &Place) -> Option<Shard> {
+        let Place { group, me, .. } = *place;
+        let mut pause = REOPEN_PAUSE_MIN;
+        loop {
+            let why = match self.open_once(place).await {
+                Ok(shard) => return Some(shard),
+                Err(NotOpen::Storage(OpenError::Io { source, .. })) => source,
+                Err(error) => {
+                    tracing::error!(%group, %error, "the replica cannot be opened");
+                    self.absent().insert(group.shard, format!("cannot be opened: {error}"));
+                    return None;
+                }
+            };
+            tracing::warn!(%group, %why, "the replica cannot be opened yet");
+            let note = format!("cannot be opened yet: {why}; check the disk; it is tried again");
+            self.absent().insert(group.shard, note);
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(REOPEN_PAUSE_MAX);
+            if !self.table().lists(group, me) {
+                self.absent().remove(&group.shard);
+                return None;
+            }
         }
-        opened
+    }
+
+    async fn open_once(&self, place: &Place) -> Result<Shard, NotOpen> {
+        match self.open(place).await? {
+            Some(shard) => Ok(shard),
+            None => self.repair(place).await,
+        }
     }
 
     /// Stops a replica that the map no longer has here, and lets go of its log but for its vote.
@@ -146,7 +198,7 @@ impl Inner {
     }
 
     /// Fetches a snapshot from whichever peer has one, then opens the replica.
-    async fn repair(&self, place: &Place) -> Result<Shard, String> {
+    async fn repair(&self, place: &Place) -> Result<Shard, NotOpen> {
         let group = place.group;
         let log = self.directory.wal().group(group);
         let snapshots = ShardSnapshots::new(group, Arc::clone(&self.seams.snapshots), log.clone());
@@ -170,13 +222,13 @@ impl Inner {
     }
 
     /// Opens a replica. `None`: its snapshots are gone.
-    async fn open(&self, place: &Place) -> Result<Option<Shard>, String> {
+    async fn open(&self, place: &Place) -> Result<Option<Shard>, NotOpen> {
         let Place { group, me, .. } = *place;
         let wal = self.directory.wal();
         let log = wal.group(group);
         let store = Arc::clone(&self.seams.snapshots);
         let snapshots = ShardSnapshots::new(group, store, log.clone());
-        let content = match snapshots.open().await.map_err(|error| error.to_string())? {
+        let content = match snapshots.open(&self.snapshot_turns).await? {
             Found::Content(content) => *content,
             Found::Missing => {
                 tracing::error!(%group, "no snapshot can be read and the log before is gone");
@@ -211,8 +263,9 @@ impl Inner {
             reads_wait: Arc::clone(&self.reads_wait),
             pressure,
             pacer: self.pacer.clone(),
+            turns: self.snapshot_turns.clone(),
         };
-        let shard = Shard::open(parts).await.map_err(|error| error.to_string())?;
+        let shard = Shard::open(parts).await?;
         self.list(shard.clone());
         tracing::info!(%group, %me, "replica open");
         Ok(Some(shard))

@@ -142,8 +142,7 @@ impl Inner {
                 let key = command.key().expect("a client's command concerns a key");
                 table.shard_of(Slot::of(key))
             }
-            Operation::Change { shard, .. } => Some(*shard),
-            Operation::MapVersion => Some(ShardId::META),
+            Operation::Change { .. } | Operation::MapVersion => operation.names(),
         };
         let here = shard.and_then(|shard| self.shard(shard));
         Way { table, shard, here }

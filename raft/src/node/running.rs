@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, MissedTickBehavior, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, timeout, timeout_at};
 
 use super::api::Route;
 use super::leaders::Leaders;
@@ -14,8 +15,12 @@ use crate::runtime::{self, Task, watch};
 use crate::shard::Shard;
 use crate::shard::log_time::Samples;
 use crate::shard::pacer::Pacer;
+use crate::shard::turns::Turns;
 use crate::transport::Transport;
 use crate::wal::Writer;
+
+/// How long a node that stops waits for its replicas and its disk at the very end.
+const HALT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The writer of the log: a thread on a real disk, a task on a simulated one.
 #[derive(Debug)]
@@ -45,10 +50,12 @@ impl Node {
             absent: Mutex::default(),
             table: watch::Sender::default(),
             joined: tokio::sync::Mutex::default(),
+            founding: Arc::default(),
             samples: Arc::new(Mutex::new(Samples::default())),
             reads_wait: Arc::default(),
             leaders: Leaders::default(),
             pacer: Pacer::new(Arc::clone(&seams.clock)),
+            snapshot_turns: Turns::default(),
             stopping: AtomicBool::new(false),
             failed: watch::Sender::default(),
             tasks: Mutex::default(),
@@ -74,8 +81,10 @@ impl Node {
         Ok(Self { inner, route: Route::default() })
     }
 
-    /// Hands leadership over, answers what peers have asked so far, and stops, by `deadline` at the
-    /// latest. What has no answer in the end is lost to its client.
+    /// Hands leadership over and answers what peers have asked so far, by `deadline` at the latest,
+    /// and stops. What has no answer in the end is lost to its client.
+    ///
+    /// A disk that does not answer is not waited for: nobody counts on what it still has to write.
     pub async fn shutdown(&self, deadline: Instant) {
         self.hand_over(deadline).await;
         // An entry that was in flight is committed by the next leader, which needs the connections
@@ -84,7 +93,9 @@ impl Node {
         // The replicas are still open: what was forwarded here is answered, or refused and tried
         // elsewhere, before the connections close.
         self.inner.transport().take_leave(deadline).await;
-        self.halt().await;
+        if timeout(HALT_TIMEOUT, self.halt()).await.is_err() {
+            tracing::warn!("the disk does not answer; nobody counts on what it had to write");
+        }
     }
 
     /// Hands leadership over, by `deadline` at the latest, and goes on to serve: requests that come
@@ -98,6 +109,8 @@ impl Node {
     }
 
     /// Stops at once, handing over nothing. What the disk holds stays as it is.
+    ///
+    /// It waits until the disk has what is queued for it, however long that takes.
     pub async fn halt(&self) {
         self.inner.stopping.store(true, Ordering::Relaxed);
         for task in self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

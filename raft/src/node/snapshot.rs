@@ -34,6 +34,15 @@ pub enum SnapshotFailure {
         /// What went wrong.
         why: String,
     },
+    /// It was not begun by the deadline. It will be.
+    #[error(
+        "the snapshot of shard {shard} waits for its turn, for the shards of a node build theirs \
+         one after another; it will be taken"
+    )]
+    Waiting {
+        /// The shard.
+        shard: ShardId,
+    },
     /// It was not done by the deadline. It goes on.
     #[error("the snapshot of shard {shard} takes longer; it goes on")]
     Unfinished {
@@ -54,14 +63,15 @@ impl Node {
         if replica.content().position.is_none() {
             return Err(SnapshotFailure::Nothing { shard });
         }
-        let asked = replica.ask_snapshot().ok_or(SnapshotFailure::Overloaded { shard })?;
-        match timeout_at(deadline, asked).await {
+        let mut asked = replica.ask_snapshot().ok_or(SnapshotFailure::Overloaded { shard })?;
+        match timeout_at(deadline, &mut asked.saved).await {
             Ok(Ok(Ok(position))) => Ok(position),
             Ok(Ok(Err(why))) => Err(SnapshotFailure::Failed { shard, why: why.to_string() }),
             Ok(Err(_stopped)) => {
                 Err(SnapshotFailure::Failed { shard, why: "the replica stopped".into() })
             }
-            Err(_elapsed) => Err(SnapshotFailure::Unfinished { shard }),
+            Err(_elapsed) if asked.has_begun() => Err(SnapshotFailure::Unfinished { shard }),
+            Err(_elapsed) => Err(SnapshotFailure::Waiting { shard }),
         }
     }
 }

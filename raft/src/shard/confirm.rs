@@ -33,6 +33,7 @@ use std::collections::BTreeSet;
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 
+use super::network::Moment;
 use super::{Shard, types};
 use crate::words::{ReplicaId, Vote};
 
@@ -64,6 +65,18 @@ impl Shard {
         let sets = metrics.membership_config.membership().get_joint_config();
         let voters = sets.iter().map(|set| set.iter().copied().map(ReplicaId).collect()).collect();
         Some(Reign { vote: stored, voters, confirmed_by: BTreeSet::from([self.me()]) })
+    }
+
+    /// Returns whether a majority has followed this replica, each by taking a message that left after
+    /// a moment that counts.
+    pub fn is_followed(&self, counts: impl Fn(Moment) -> bool) -> bool {
+        let Some(mut reign) = self.reign() else { return false };
+        for voter in reign.others(self.me()) {
+            if self.inner.network.support().newest(voter, reign.vote).is_some_and(&counts) {
+                reign.confirm(voter);
+            }
+        }
+        reign.is_confirmed()
     }
 
     /// Returns whether the replica `to` is this one and has voted for nobody above `vote`.

@@ -159,7 +159,8 @@ impl Shard {
             if self.content().position < at_least {
                 return Err(refused("this replica has not applied as much"));
             }
-            self.snapshot().await.map_err(|error| unkept(&error))?;
+            let turn = self.inner.turns.asked().await;
+            self.snapshot(turn).await.map_err(|error| unkept(&error))?;
         }
         let newest = self.snapshots().newest().await.map_err(|error| unkept(&error))?;
         Ok(newest.ok_or_else(|| refused("there is no snapshot here"))?.snapshot)

@@ -20,23 +20,21 @@
 //!    show: this is the one assumption that the other kinds of reads do not make.
 //! 4. *Restarts keep promises*: see [`super::guard`].
 //! 5. *Transfers end the lease.* The successor's election passes over the leases of the voters, so
-//!    the check is openraft's own, in the order of its messages: a leader that has named a successor
-//!    refuses it from that moment on, for good.
+//!    openraft is asked, in the order of its messages: a leader that has named a successor refuses
+//!    from that moment on, for good.
+//! 6. *An acknowledgement counts for the message that it answers.* openraft's clock may run ahead of
+//!    that, so ours must agree: see [`super::network::Support`].
 //!
 //! Where any of this is missing, the read is confirmed in full, never answered with less.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{LinearizerOption, Raft};
+use openraft::LinearizerOption;
 use tokio::time::Instant;
 
+use super::Shard;
 use super::gather::Answering;
-use super::leadership;
-use super::machine::Machine;
-use super::network::Network;
-use super::types::Types;
 use crate::clock::Clock;
 
 /// The difference of two clocks that are read one after the other is not exact. A sleep as short as
@@ -84,19 +82,15 @@ fn slept(clock: &dyn Clock) -> Duration {
 /// Checks the lease of a replica.
 #[derive(Debug)]
 pub struct Lease {
-    /// openraft's handle.
-    pub raft: Raft<Types, Machine>,
-    /// Knows what the other voters announced.
-    pub network: Network,
-    /// How long this replica supports a leader.
-    pub own: Duration,
+    /// Whose lease.
+    pub shard: Shard,
     /// Whether the clock that leases are measured with went on.
     pub wakefulness: Wakefulness,
 }
 
 impl Lease {
-    /// Says to all that ask whether the lease holds, until nobody can ask any more. Where it holds,
-    /// the state here reflects every write that was acknowledged before the question.
+    /// Says to all that ask whether the lease holds, until the shard stops. Where it holds, the state
+    /// here reflects every write that was acknowledged before the question.
     pub async fn run(self, mut asked: Answering<bool>) {
         while let Some(waiting) = asked.next().await {
             let holds = self.holds().await;
@@ -108,22 +102,31 @@ impl Lease {
         let awake_since = self.wakefulness.since();
         let Some(age_max) = self.age_max(awake_since) else { return false };
         let option = LinearizerOption::new(Some(age_max), false).with_wait_timeout(Duration::ZERO);
-        let Ok(linearizer) = self.raft.get_read_linearizer(option).await else { return false };
+        let raft = self.shard.raft();
+        let Ok(linearizer) = raft.get_read_linearizer(option).await else { return false };
+        if !self.shard.is_followed(|moment| moment.at.elapsed() < age_max) {
+            return false;
+        }
         // Had it slept since the first look, the acknowledgement may have seemed too young.
         if awake_since != self.wakefulness.since() {
             return false;
         }
-        let ready = tokio::time::timeout(self.own, linearizer.await_ready(&self.raft)).await;
+        let ready = tokio::time::timeout(self.own(), linearizer.await_ready(raft)).await;
         matches!(ready, Ok(Ok(_)))
     }
 
     /// Returns how long ago the message may have left that a majority acknowledged. `None`: a voter
     /// has not said how long it supports a leader.
     fn age_max(&self, awake_since: Instant) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        let voters = leadership::voters(&metrics.borrow_watched()).concat();
-        let leases = voters.into_iter().map(|node| self.network.lease_of(node, self.own));
+        let voters = self.shard.voters().concat();
+        let network = &self.shard.inner.network;
+        let leases = voters.into_iter().map(|node| network.lease_of(node, self.own()));
         let lease = leases.collect::<Option<Vec<_>>>()?.into_iter().min()?;
         Some((lease * 2 / 3).min(awake_since.elapsed()))
+    }
+
+    /// Returns how long this replica supports a leader.
+    fn own(&self) -> Duration {
+        self.shard.inner.timers.election_max
     }
 }

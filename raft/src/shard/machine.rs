@@ -17,6 +17,7 @@ use openraft::{OptionalSend, RaftSnapshotBuilder, StoredMembership};
 use super::snapshot_data::SnapshotData;
 use super::snapshots::ShardSnapshots;
 use super::time::ShardTime;
+use super::turns::Turns;
 use super::types::{EncodedEntry, RaftLogId, Replies, Types, log_id, position};
 use crate::command::{Reply, codec};
 use crate::runtime::watch;
@@ -153,6 +154,8 @@ pub struct Machine {
     pub snapshots: ShardSnapshots,
     /// The shard's clock, which follows what is applied.
     pub time: Arc<ShardTime>,
+    /// Whose turn it is to build a snapshot.
+    pub turns: Turns,
 }
 
 impl Machine {
@@ -231,6 +234,7 @@ impl RaftSnapshotBuilder<Types> for Machine {
         if let Some(ready) = self.snapshots.take_ready().await? {
             return Ok(ready);
         }
+        let _turn = self.turns.asked().await;
         let content = self.replica.read().clone();
         if content.position.is_none() {
             return Ok(self.snapshots.of_nothing());

@@ -54,6 +54,7 @@ pub mod space;
 pub mod stale;
 pub mod ticks;
 pub mod time;
+pub mod turns;
 pub mod types;
 
 #[cfg(test)]
@@ -74,6 +75,7 @@ use self::snapshot_data::SnapshotData;
 use self::snapshots::ShardSnapshots;
 use self::stale::Freshness;
 use self::time::ShardTime;
+use self::turns::Turns;
 use self::types::Types;
 use crate::limits;
 use crate::runtime::{self, Task, watch};
@@ -122,6 +124,8 @@ pub struct Parts {
     pub pressure: watch::Receiver<Vec<GroupId>>,
     /// The pace of the node's entries.
     pub pacer: Pacer,
+    /// Whose turn it is on the node to build a snapshot.
+    pub turns: Turns,
 }
 
 /// A replica of one shard, and all that it takes to serve it. Cheap to clone; all clones are one.
@@ -154,6 +158,7 @@ struct Inner {
     /// Rung when the leader's process seems to be gone.
     lost_leader: Notify,
     snapshot_askers: mpsc::Sender<space::Asker>,
+    turns: Turns,
     tasks: Mutex<Vec<Task<()>>>,
 }
 
@@ -190,6 +195,7 @@ impl Shard {
             replica: Arc::clone(&replica),
             snapshots: snapshots.clone(),
             time: Arc::clone(&time),
+            turns: parts.turns.clone(),
         };
         let config = Arc::new(config(timers, guard)?);
         let raft = Raft::new(me.0, config, network.clone(), RaftLog(log.clone()), machine)
@@ -200,12 +206,7 @@ impl Shard {
         let (proposer, propose_loop) =
             propose::queue(raft.clone(), Arc::clone(&time), Arc::clone(&counts), parts.pacer);
         let (leases, lease_asked) = gather();
-        let lease = Lease {
-            raft: raft.clone(),
-            network: network.clone(),
-            own: timers.election_max,
-            wakefulness: Wakefulness::new(time.clock()),
-        };
+        let wakefulness = Wakefulness::new(time.clock());
         let shard = Self {
             inner: Arc::new(Inner {
                 group,
@@ -229,17 +230,20 @@ impl Shard {
                 timers,
                 lost_leader: Notify::new(),
                 snapshot_askers,
+                turns: parts.turns.clone(),
                 tasks: Mutex::default(),
             }),
         };
         shard.own(runtime::spawn(propose_loop.run()));
+        let lease = Lease { shard: shard.clone(), wakefulness };
         shard.own(runtime::spawn(lease.run(lease_asked)));
         shard.own(runtime::spawn(stale::run(shard.clone())));
         shard.own(runtime::spawn(guard.lift(shard.raft().clone())));
         shard.own(runtime::spawn(ticks::run(shard.clone())));
         shard.own(runtime::spawn(counts::leader_changes(shard.clone())));
         shard.own(runtime::spawn(campaign::run(shard.clone())));
-        shard.own(runtime::spawn(space::run(shard.clone(), parts.pressure, askers)));
+        let snapshots = space::run(shard.clone(), parts.turns, parts.pressure, askers);
+        shard.own(runtime::spawn(snapshots));
         Ok(shard)
     }
 

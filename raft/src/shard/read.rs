@@ -98,21 +98,32 @@ impl Shard {
     }
 
     /// Has openraft confirm that this replica leads, by heartbeats of its own, and waits until what
-    /// was committed by then is applied.
+    /// was committed by then is applied. Again, while openraft takes for a confirmation what the
+    /// followers do not bear out.
     async fn confirm_by_heartbeats(&self) -> Confirmed {
-        let round = async {
-            let raft = self.raft();
-            let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(
-                |error| match error.into_api_error() {
-                    Some(_) => Unconfirmed::NotLeader,
-                    None => Unconfirmed::Halted,
-                },
-            )?;
-            linearizer.await_ready(raft).await.map_err(|_fatal| Unconfirmed::Halted)?;
+        let began = self.inner.network.support().now();
+        let rounds = async {
+            self.confirm_by_openraft().await?;
+            while !self.is_followed(|moment| began < moment) {
+                self.confirm_by_openraft().await?;
+            }
             Ok(())
         };
         let timeout = self.inner.timers.election_max;
-        tokio::time::timeout(timeout, round).await.unwrap_or(Err(Unconfirmed::NotLeader))
+        tokio::time::timeout(timeout, rounds).await.unwrap_or(Err(Unconfirmed::NotLeader))
+    }
+
+    async fn confirm_by_openraft(&self) -> Confirmed {
+        let raft = self.raft();
+        let linearizer =
+            raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| {
+                match error.into_api_error() {
+                    Some(_) => Unconfirmed::NotLeader,
+                    None => Unconfirmed::Halted,
+                }
+            })?;
+        linearizer.await_ready(raft).await.map_err(|_fatal| Unconfirmed::Halted)?;
+        Ok(())
     }
 }
 

@@ -268,9 +268,9 @@ fn find<O: Order>(slots: &[Slot], place: &[u8], hash: u64) -> Option<usize> {
     slots.iter().position(is_there)
 }
 
-/// Returns the child that `place` belongs to.
+/// Returns the child that `place` belongs to. The first child is not asked: its `from` means nothing.
 fn child_at(children: &[Child], place: &[u8]) -> usize {
-    children.partition_point(|child| *child.from <= *place).saturating_sub(1)
+    children[1..].partition_point(|child| *child.from <= *place)
 }
 
 /// Inserts a member. A full node is split, and its upper part is returned. Where members come in

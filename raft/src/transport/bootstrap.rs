@@ -32,13 +32,18 @@ pub struct Release {
     pub cluster: ClusterId,
 }
 
-/// The answer to a claim or a release: `2 | 0`, or `2 | 1 | why text`.
+/// The answer to a claim or a release: `2 | 0`, or `2 | 1 | why text`, or `2 | 2 | why text`.
+///
+/// A node that cannot tell, or not yet, whether it holds a claim gives none of these: it refuses the
+/// request as such, and the asker must take it that it may hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is done and durable, now or by an earlier request alike.
     Done,
-    /// It is not done and will not be.
+    /// It is not done and will not be. A claim of that cluster that is held stays held.
     Refused(String),
+    /// The node is another cluster's, so it holds no claim of this one.
+    Taken(String),
 }
 
 impl Claim {
@@ -116,6 +121,10 @@ impl Verdict {
                 body.put_u8(1);
                 put_text(&mut body, why);
             }
+            Self::Taken(why) => {
+                body.put_u8(2);
+                put_text(&mut body, why);
+            }
         }
         body.freeze()
     }
@@ -126,6 +135,7 @@ impl Verdict {
         let verdict = match body.try_get_u8()? {
             0 => Self::Done,
             1 => Self::Refused(take_text(&mut body)?),
+            2 => Self::Taken(take_text(&mut body)?),
             other => return Err(Malformed(format!("a verdict of {other}"))),
         };
         end(&body)?;

@@ -110,8 +110,8 @@ impl Wal {
         self.shared.admit(Asker::Leader, bytes)
     }
 
-    /// Watches which groups should snapshot now: those that hold a third of their share, and those
-    /// that keep the oldest segment from being freed.
+    /// Watches which groups should snapshot now: the one that holds most, where the log holds a
+    /// third of its bound, and those that keep the oldest segment from being freed.
     pub fn pressure(&self) -> watch::Receiver<Vec<GroupId>> {
         self.shared.pressure.clone()
     }

@@ -272,15 +272,24 @@ impl Tail {
     }
 
     /// Returns the groups that should snapshot now, in order.
+    ///
+    /// A log that holds much asks the group that holds most: its snapshot gives back most, and those
+    /// of all groups at the same time would take memory and delay writes in proportion. Where that
+    /// does not help, for that group's snapshots fail, say, all that hold their share are asked.
     pub(super) fn pressed(&self) -> Vec<GroupId> {
         let groups = self.index.groups.values().filter(|holding| 0 < holding.state.next).count();
         let disk_bytes = self.config.segments_max as u64 * self.config.segment_bytes;
-        let share = self.config.memory_bytes_max.min(disk_bytes) / (groups as u64).max(1);
+        let much = self.config.memory_bytes_max.min(disk_bytes) / limits::LOG_SNAPSHOT_PART;
+        let share = much / (groups as u64).max(1);
+        let held = self.index.memory_bytes();
+        let most = self.index.groups.values().map(|holding| holding.memory_bytes).max();
         let long = self.config.segments_max < self.segments.live.len();
         let oldest = self.index.oldest();
         let pressed = self.index.groups.iter().filter(|(_, holding)| {
-            let heavy = share <= holding.memory_bytes * limits::LOG_SNAPSHOT_PART;
-            heavy && 0 < holding.memory_bytes || long && holding.oldest() == oldest
+            let bytes = holding.memory_bytes;
+            let first = much <= held && Some(bytes) == most;
+            let urgent = 2 * much <= held && share <= bytes;
+            0 < bytes && (first || urgent) || long && holding.oldest() == oldest
         });
         pressed.map(|(group, _)| *group).collect()
     }

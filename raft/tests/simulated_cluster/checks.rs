@@ -3,7 +3,7 @@
 //! Every answer says where it stands in the shard's own history: the count of mutations and the
 //! log time as of it ([`At`]), and a mutation's count is its own. So each shard itself names the
 //! order in which it claims to have carried everything out, and nothing has to be searched for.
-//! A history passes if each key stays in one shard, and the order of each shard
+//! A history passes if each key is in its shard, and the order of each shard
 //!
 //! 1. agrees with real time: what ended before something else began stands before it (invariant 5;
 //!    a lost acknowledged write shows here at the latest: its count is given out again);
@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::client::LATE;
 use crate::history::{Ask, At, Freshness, If, Outcome, Record};
+use crate::keys::Keys;
 
 /// What lives may deviate by beyond D5's one part in twenty, in milliseconds: a tick, and what
 /// exchanges and changes of leader take.
@@ -84,24 +85,22 @@ impl Answered {
 ///
 /// `timeless` are, by shard, the stretches of true time, in milliseconds, for which D5 promises
 /// nothing about lives.
-pub(crate) fn check(records: &[Record], timeless: &BTreeMap<u32, Vec<(u64, u64)>>) -> Vec<String> {
+pub(crate) fn check(
+    records: &[Record],
+    timeless: &BTreeMap<u32, Vec<(u64, u64)>>,
+    keys: &Keys,
+) -> Vec<String> {
     let mut problems = Vec::new();
-    let mut shards = BTreeMap::new();
+    let mut histories: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
     for record in records {
         if matches!(&record.outcome, Outcome::Unknown(why) if why == LATE) {
             problems.push(format!("no answer long after its deadline: {record:?}"));
         }
-        let Some(at) = record.outcome.at() else { continue };
-        if *shards.entry(record.key).or_insert(at.shard) != at.shard {
-            problems.push(format!("its key was in another shard: {record:?}"));
+        let shard = keys.shard(record.key).0;
+        if record.outcome.at().is_some_and(|at| at.shard != shard) {
+            problems.push(format!("its key is in shard {shard}: {record:?}"));
         }
-    }
-    let mut histories: BTreeMap<u32, Vec<&Record>> = BTreeMap::new();
-    for record in records {
-        // Of a key that was never answered for, there is nothing to tell.
-        if let Some(&shard) = shards.get(&record.key) {
-            histories.entry(shard).or_default().push(record);
-        }
+        histories.entry(shard).or_default().push(record);
     }
     for (shard, history) in histories {
         let timeless = timeless.get(&shard).map(Vec::as_slice).unwrap_or_default();
@@ -221,9 +220,8 @@ impl<'a> Checker<'a> {
         {
             self.problem("is older than was asked for", record);
         }
-        // A forwarded read was answered somewhere between its beginning and its end.
-        let answered_ms = if at.is_local { record.end.ms } else { record.begin.ms };
-        let (applied, now_ms) = answered.before(answered_ms.saturating_sub(staleness_ms));
+        // On its way an answer grows older, and says so.
+        let (applied, now_ms) = answered.before(record.end.ms.saturating_sub(staleness_ms));
         if at.applied < applied || at.now_ms < now_ms {
             let what = format!("is older than it says: {applied}, {now_ms} had been answered");
             self.problem(&what, record);

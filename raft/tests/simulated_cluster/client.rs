@@ -12,11 +12,12 @@ use steadfast_raft::command::{Command, Condition};
 use steadfast_raft::node::api::{
     Consistency, Facts, Guarantee, ReadAnswer, RequestError, WriteResult,
 };
-use steadfast_raft::words::{Key, Revision, TtlMs, Value};
+use steadfast_raft::words::{Revision, TtlMs, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::history::{Ask, At, Freshness, History, If, Outcome, Record};
-use crate::machine::{Machine, Process, machine_of};
+use crate::keys::Keys;
+use crate::machine::{Machine, Process};
 
 /// How many clients there are.
 pub(crate) const CLIENTS: usize = 4;
@@ -35,25 +36,27 @@ pub(crate) const LATE: &str = "LATE";
 #[derive(Debug)]
 pub(crate) struct Client {
     number: usize,
-    random: Xoshiro256PlusPlus,
-    machines: Arc<[Machine]>,
-    history: Arc<History>,
+    pub(crate) random: Xoshiro256PlusPlus,
+    pub(crate) machines: Arc<[Machine]>,
+    pub(crate) history: Arc<History>,
+    keys: Arc<Keys>,
     /// The last revision that the client knows of each of its keys.
     revisions: BTreeMap<usize, u64>,
 }
 
 impl Client {
     pub(crate) fn new(
-        number: usize,
-        seed: u64,
+        (number, seed): (usize, u64),
         machines: &Arc<[Machine]>,
         history: &Arc<History>,
+        keys: &Arc<Keys>,
     ) -> Self {
         Self {
             number,
             random: Xoshiro256PlusPlus::seed_from_u64(seed ^ (0xc11e << 32) ^ number as u64),
             machines: Arc::clone(machines),
             history: Arc::clone(history),
+            keys: Arc::clone(keys),
             revisions: BTreeMap::new(),
         }
     }
@@ -154,11 +157,11 @@ impl Client {
     }
 
     async fn put_to(&mut self, to: &Process, key: usize, ask: Ask, deadline: Instant) -> Outcome {
-        let key = key_named(key);
+        let key = self.keys.name(key);
         let command = match ask {
             Ask::Read { freshness } => {
                 return match to.node.get(key, consistency_of(freshness), deadline).await {
-                    Ok(answer) => read(to.machine, &answer),
+                    Ok(answer) => read(&answer),
                     Err(error) => lost(&error),
                 };
             }
@@ -173,7 +176,7 @@ impl Client {
             }
         };
         match to.node.write(command, deadline).await {
-            Ok(answer) => written(to.machine, &answer.result, &answer.facts),
+            Ok(answer) => written(&answer.result, &answer.facts),
             Err(error) => lost(&error),
         }
     }
@@ -185,10 +188,6 @@ impl Client {
         bytes.resize(8 + self.random.random_range(0..bytes_max), b'.');
         Value::try_from(Bytes::from(bytes)).expect("a short value")
     }
-}
-
-fn key_named(key: usize) -> Key {
-    Key::try_from(Bytes::from(format!("key-{key}"))).expect("a short key")
 }
 
 fn condition_of(condition: If) -> Condition {
@@ -210,25 +209,24 @@ fn consistency_of(freshness: Freshness) -> Consistency {
     }
 }
 
-/// Returns where an answer stands that a process on `machine` gave.
-fn at(machine: usize, facts: &Facts) -> At {
+/// Returns where an answer stands.
+fn at(facts: &Facts) -> At {
     At {
         shard: facts.shard.0,
         applied: facts.applied.0,
         now_ms: facts.log_time.0,
         staleness_ms: None,
-        is_local: machine == machine_of(facts.node),
     }
 }
 
-fn read(machine: usize, answer: &ReadAnswer) -> Outcome {
+fn read(answer: &ReadAnswer) -> Outcome {
     let staleness_ms = match answer.guarantee {
         Guarantee::Linearizable | Guarantee::Lease => None,
         Guarantee::Stale { staleness } => {
             Some(u64::try_from(staleness.as_millis()).expect("a run is short"))
         }
     };
-    let at = At { staleness_ms, ..at(machine, &answer.facts) };
+    let at = At { staleness_ms, ..at(&answer.facts) };
     match &answer.found {
         None => Outcome::Absent { at },
         Some(found) => {
@@ -238,8 +236,8 @@ fn read(machine: usize, answer: &ReadAnswer) -> Outcome {
     }
 }
 
-fn written(machine: usize, result: &WriteResult, facts: &Facts) -> Outcome {
-    let at = at(machine, facts);
+fn written(result: &WriteResult, facts: &Facts) -> Outcome {
+    let at = at(facts);
     match result {
         WriteResult::Stored { created, revision, .. } => {
             assert_eq!(revision.0, at.applied, "a put's revision is the count right after it");

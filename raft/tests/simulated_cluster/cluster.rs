@@ -1,7 +1,7 @@
 //! Machines, a network, clients, and what is checked of the cluster as a whole.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use rand::{RngExt, SeedableRng};
 use steadfast_raft::node::Settings;
 use steadfast_raft::node::api::{InitRequest, ShardHash, ShardStatus};
 use steadfast_raft::runtime;
-use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId, Term};
+use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{CLIENTS, Client, KEYS};
 use crate::history::{Ask, Freshness, History, Record};
+use crate::keys::Keys;
 use crate::life::Timekeeping;
 use crate::locked;
 use crate::machine::{Machine, address, machine_of};
@@ -26,18 +27,11 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the replicas of an idle cluster may take to become equal.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most shards that hold keys: each costs as much as a cluster of one.
-const SHARDS_MAX: u32 = 4;
+const SHARDS_MAX: u32 = 6;
 /// How many replicas each of them has.
 const REPLICAS: u32 = 3;
-/// How long leaders may take to come to rest once all is well.
-const CALM_DOWN: Duration = Duration::from_secs(60);
-/// Most transfers of a shard meanwhile.
-const TRANSFERS_MAX: usize = 2;
 /// How often the cluster is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A term, and who leads in it.
-type Leading = (Term, NodeId);
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A simulated cluster.
 #[derive(Debug)]
@@ -45,6 +39,7 @@ pub(crate) struct Cluster {
     pub(crate) machines: Arc<[Machine]>,
     pub(crate) network: Arc<Network>,
     pub(crate) history: Arc<History>,
+    pub(crate) keys: Arc<Keys>,
     seed: u64,
     /// How many shards hold the keys.
     shards: u32,
@@ -56,6 +51,10 @@ pub(crate) struct Cluster {
     founded: Mutex<Option<ClusterId>>,
     hashes: Mutex<BTreeMap<(ShardId, LogPosition), u128>>,
     timekeeping: Mutex<BTreeMap<u32, Timekeeping>>,
+    /// Where operators last wanted each shard to be led.
+    pub(crate) chosen: Mutex<BTreeMap<ShardId, NodeId>>,
+    /// How many clients there have been.
+    clients: AtomicUsize,
 }
 
 impl Cluster {
@@ -77,6 +76,7 @@ impl Cluster {
             machines: machines.into(),
             network,
             history: Arc::new(History::new(&trace)),
+            keys: Arc::new(Keys::new(shards)),
             seed,
             shards,
             trace,
@@ -86,7 +86,14 @@ impl Cluster {
             founded: Mutex::default(),
             hashes: Mutex::default(),
             timekeeping: Mutex::default(),
+            chosen: Mutex::default(),
+            clients: AtomicUsize::new(0),
         }
+    }
+
+    /// Draws one of all shards, the meta shard among them.
+    pub(crate) fn draw_shard(&self, random: &mut Xoshiro256PlusPlus) -> ShardId {
+        ShardId(random.random_range(0..=self.shards))
     }
 
     pub(crate) fn note(&self, what: &str) {
@@ -163,12 +170,14 @@ impl Cluster {
 
     /// Starts the clients. They run until [`Cluster::finish`].
     pub(crate) fn start_clients(&self) -> Vec<runtime::Task<()>> {
-        let client = |number| self.client(number).run(Arc::clone(&self.stop));
-        (0..CLIENTS).map(|number| runtime::spawn(client(number))).collect()
+        let client = |_| runtime::spawn(self.new_client().run(Arc::clone(&self.stop)));
+        (0..CLIENTS).map(client).collect()
     }
 
-    fn client(&self, number: usize) -> Client {
-        Client::new(number, self.seed, &self.machines, &self.history)
+    /// Returns one more client. Those of [`Cluster::start_clients`] are the first.
+    pub(crate) fn new_client(&self) -> Client {
+        let number = self.clients.fetch_add(1, Ordering::Relaxed);
+        Client::new((number, self.seed), &self.machines, &self.history, &self.keys)
     }
 
     /// Looks at the cluster again and again.
@@ -226,7 +235,7 @@ impl Cluster {
     /// Checks that a cluster without faults comes to serve: every key, at every node, in time.
     pub(crate) async fn recover(&self) {
         let begun = Instant::now();
-        let mut client = self.client(CLIENTS);
+        let mut client = self.new_client();
         for (index, machine) in self.machines.iter().enumerate() {
             let served = timeout(RECOVERY_TIMEOUT, async {
                 for key in 0..KEYS {
@@ -243,46 +252,6 @@ impl Cluster {
         self.note(&format!("served again after {} ms", begun.elapsed().as_millis()));
     }
 
-    /// Checks that leaders come to rest once all is well: few transfers, and none leads much more
-    /// than its share.
-    pub(crate) async fn calm_down(&self) {
-        let begun = Instant::now();
-        let mut leaders: BTreeMap<ShardId, (usize, Leading)> = BTreeMap::new();
-        while begun.elapsed() < CALM_DOWN {
-            for (shard, newest) in self.leading() {
-                let (changes, known) = leaders.entry(shard).or_insert((0, newest));
-                if *known != newest {
-                    (*changes, *known) = (*changes + 1, newest);
-                }
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
-        let mut led: BTreeMap<NodeId, usize> = BTreeMap::new();
-        for (shard, (changes, (_, leader))) in &leaders {
-            *led.entry(*leader).or_default() += 1;
-            if TRANSFERS_MAX < *changes {
-                self.problem(format!("shard {shard} was handed on {changes} times with all well"));
-            }
-        }
-        let fair = leaders.len().div_ceil(self.machines.len());
-        if led.values().any(|&count| fair + 1 < count) {
-            self.problem(format!("leaders are not spread: {leaders:?}"));
-        }
-    }
-
-    /// Returns who leads which shard, and in which term, by the newest that any node knows.
-    fn leading(&self) -> BTreeMap<ShardId, Leading> {
-        let mut leading = BTreeMap::new();
-        for node in self.machines.iter().filter_map(Machine::node) {
-            for ShardStatus { shard, term, leader, .. } in node.status().shards {
-                let Some(leader) = leader else { continue };
-                let newest = leading.entry(shard).or_insert((term, leader));
-                *newest = (*newest).max((term, leader));
-            }
-        }
-        leading
-    }
-
     async fn read(&self, client: &mut Client, machine: &Machine, key: usize) -> bool {
         let Some(process) = machine.process() else { return false };
         let ask = Ask::Read { freshness: Freshness::Linearizable };
@@ -297,7 +266,7 @@ impl Cluster {
                 self.problem(format!("a client ended badly: {error}"));
             }
         }
-        let mut client = self.client(CLIENTS);
+        let mut client = self.new_client();
         for machine in self.machines.iter() {
             for key in 0..KEYS {
                 if !self.read(&mut client, machine, key).await {

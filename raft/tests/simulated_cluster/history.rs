@@ -37,8 +37,6 @@ pub(crate) struct At {
     pub(crate) now_ms: u64,
     /// How old it says that it is at most, of a stale read.
     pub(crate) staleness_ms: Option<u64>,
-    /// Whether the process that was asked answered from a state of its own.
-    pub(crate) is_local: bool,
 }
 
 /// What must hold for the key.

@@ -85,6 +85,11 @@ pub(crate) fn machine_of(node: NodeId) -> usize {
     node.0 as usize - 1
 }
 
+/// Returns the node that runs on a machine.
+pub(crate) fn node_on(machine: usize) -> NodeId {
+    NodeId(u32::try_from(machine + 1).expect("there are few machines"))
+}
+
 impl Machine {
     pub(crate) fn new(
         (index, count): (usize, usize),

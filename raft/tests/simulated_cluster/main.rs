@@ -1,18 +1,23 @@
-//! Clusters of three or five nodes and up to four shards, each in one process on the simulated
-//! seams (D13).
+//! Clusters of three or five nodes and up to six shards beside the meta shard, each in one process
+//! on the simulated seams (D13).
 //!
 //! ```text
-//!   clients ----> Node ----> Node <---- founding, faults: crashes, power cuts, cut links, frozen
-//!                   \  Node  /          processes, slow and full disks, clocks that jump
-//!             SimNet, SimDisk, SimClock
+//!   clients, probes ----> Node ----> Node <---- founding, faults: crashes, power cuts, cut and
+//!                           \  Node  /          slow links, frozen processes, slow and full disks,
+//!                     SimNet, SimDisk, SimClock  clocks that jump, transfers; traps
 //!                        |
 //!                     history ----> checks
 //! ```
 //!
 //! Time is tokio's, paused; one thread runs everything; all chances come from one seed. What is
-//! checked of a history stands in [`checks`], what is checked of the cluster in [`cluster`]. A run
-//! founds its cluster while nodes die, goes through [`faults`], heals everything, and must then serve
-//! every key at every node, with equal replicas and, on some seeds, with leaders that come to rest.
+//! checked of a history stands in [`checks`], what is checked of the cluster in [`cluster`] and
+//! [`leaders`]. A run founds its cluster while nodes die, goes through [`faults`], heals everything,
+//! and must then serve every key at every node, with equal replicas and, on some seeds, with leaders
+//! that come to rest.
+//!
+//! Chance alone seldom asks the one question that a broken promise would answer wrongly, in the few
+//! milliseconds in which it would. So every fifth fault is a trap, which is made for a promise, and
+//! has [`probes`] ask where it would break. What is not simulated: clocks of different rates.
 //!
 //! ```text
 //!   SIM_SEEDS=n   runs n seeds instead of the usual few; one alone tells its faults
@@ -30,9 +35,12 @@ mod cluster;
 mod faults;
 mod founding;
 mod history;
+mod keys;
+mod leaders;
 mod life;
 mod machine;
 mod network;
+mod probes;
 mod replay;
 mod trace;
 
@@ -129,7 +137,7 @@ async fn simulate(seed: u64, keeps: bool) -> Run {
     let records = cluster.finish(clients).await;
     watch.abort();
     let mut problems = cluster.problems();
-    problems.extend(checks::check(&records, &cluster.timeless()));
+    problems.extend(checks::check(&records, &cluster.timeless(), &cluster.keys));
     if answers(&records) < ANSWERS_MIN {
         problems.push("hardly anything was answered".into());
     }

@@ -1,6 +1,6 @@
 //! The links between the machines: which are cut, and since when the others hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -19,12 +19,14 @@ pub(crate) struct Network {
     links: Mutex<Links>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Links {
     /// How often each direction is cut: by the schedule, by a crash of either end.
     cuts: BTreeMap<(usize, usize), u32>,
     /// When each direction was last healed.
     healed: BTreeMap<(usize, usize), Instant>,
+    /// The directions that are slow.
+    slow: BTreeSet<(usize, usize)>,
 }
 
 impl Network {
@@ -33,7 +35,7 @@ impl Network {
         let fabric = Fabric::new(random.random());
         let latency_max_ms = [1, 3, 30][random.random_range(0..3)];
         fabric.set_latency(Duration::ZERO, Duration::from_millis(latency_max_ms));
-        let links = Links { cuts: BTreeMap::new(), healed: BTreeMap::new() };
+        let links = Links::default();
         Self { fabric, links: Mutex::new(links) }
     }
 
@@ -54,6 +56,24 @@ impl Network {
     pub(crate) fn cut(&self, from: usize, to: usize) {
         *self.links().cuts.entry((from, to)).or_default() += 1;
         self.fabric.cut(&host(from), &host(to));
+    }
+
+    /// Breaks the connections between two machines. They may connect again.
+    pub(crate) fn break_connections(&self, one: usize, other: usize) {
+        self.fabric.reset(&host(one), &host(other));
+    }
+
+    /// Has what is sent in one direction take longer.
+    pub(crate) fn slow(&self, from: usize, to: usize, delay: Duration) {
+        self.links().slow.insert((from, to));
+        self.fabric.slow(&host(from), &host(to), delay);
+    }
+
+    /// Makes all directions as quick as they were.
+    pub(crate) fn quicken(&self) {
+        for (from, to) in std::mem::take(&mut self.links().slow) {
+            self.fabric.slow(&host(from), &host(to), Duration::ZERO);
+        }
     }
 
     /// Takes one cut of one direction back.

@@ -9,6 +9,8 @@ use crate::trace::Traced;
 
 /// The seed that is run again and again.
 const SEED: u64 = 3;
+/// What must go wrong in it, so that all of that is known to repeat itself.
+const FAULTS: [&str; 4] = ["trap: ", " ms more", "an operator asks", "PowerCut"];
 /// How many lines are shown before the first that differs.
 const SHOWN_BEFORE: usize = 5;
 
@@ -54,12 +56,16 @@ fn parting(one: &[String], other: &[String]) -> Option<String> {
 #[test]
 fn a_seed_repeats_itself() {
     let (here, there, elsewhere) = std::thread::scope(|scope| {
-        let here = scope.spawn(|| run(SEED, true).traced);
+        let here = scope.spawn(|| run(SEED, true));
         let elsewhere = scope.spawn(|| lines_elsewhere(SEED));
         let here = here.join().expect("the seed is run");
         let there = run(SEED, true).traced;
         (here, there, elsewhere.join().expect("the seed is run in another process"))
     });
+    for fault in FAULTS {
+        assert!(here.notes.iter().any(|note| note.contains(fault)), "seed {SEED} has no {fault:?}");
+    }
+    let here = here.traced;
     let lines = here.lines.as_deref().expect("they were kept");
     let others = there.lines.as_deref().expect("they were kept");
     assert_eq!(parting(lines, others), None, "two threads differ");

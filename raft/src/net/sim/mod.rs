@@ -52,6 +52,8 @@ struct State {
     listeners: BTreeMap<String, mpsc::Sender<(Stream, String)>>,
     /// Links that are cut, from one host to another, and since when.
     cuts: BTreeMap<(String, String), Instant>,
+    /// Links on which segments take longer, and by how much.
+    slow: BTreeMap<(String, String), Duration>,
     /// Both pipes of each connection that is not over.
     connections: Vec<[Arc<Pipe>; 2]>,
     next_port: u16,
@@ -85,6 +87,7 @@ impl Fabric {
             latency_max: Duration::from_millis(3),
             listeners: BTreeMap::new(),
             cuts: BTreeMap::new(),
+            slow: BTreeMap::new(),
             connections: Vec::new(),
             next_port: 49_152,
         };
@@ -100,6 +103,12 @@ impl Fabric {
     pub fn set_latency(&self, min: Duration, max: Duration) {
         let mut state = self.state();
         (state.latency_min, state.latency_max) = (min, max);
+    }
+
+    /// Has the segments that are sent from now on take longer by `delay` on the link from one host
+    /// to another, in that direction.
+    pub fn slow(&self, from: &str, to: &str, delay: Duration) {
+        self.state().slow.insert((from.into(), to.into()), delay);
     }
 
     /// Cuts the link from one host to another, in that direction.
@@ -161,10 +170,12 @@ impl Fabric {
         self.0.healed.notify_waiters();
     }
 
-    fn latency(&self) -> Duration {
+    /// Draws the latency of a segment.
+    fn latency(&self, from: &str, to: &str) -> Duration {
         let mut state = self.state();
         let (min, max) = (state.latency_min, state.latency_max);
-        state.random.random_range(min..=max)
+        let delay = state.slow.get(&(from.into(), to.into())).copied().unwrap_or_default();
+        state.random.random_range(min..=max) + delay
     }
 
     fn patience(&self) -> Duration {
@@ -214,7 +225,8 @@ impl Net for SimNet {
             let to = host_of(&address.0);
             let linked = timeout(pipe::PATIENCE, self.fabric.wait_for_link(&self.host, to)).await;
             linked.map_err(|_late| io::Error::from(io::ErrorKind::TimedOut))?;
-            sleep(self.fabric.latency() + self.fabric.latency()).await;
+            let there = self.fabric.latency(&self.host, to);
+            sleep(there + self.fabric.latency(to, &self.host)).await;
             let listener = self.fabric.state().listeners.get(&address.0).cloned();
             let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
             let listener = listener.ok_or_else(refused)?;

@@ -88,7 +88,7 @@ impl AsyncWrite for PipeWriter {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let latency = self.fabric.latency();
+        let latency = self.fabric.latency(&self.pipe.from, &self.pipe.to);
         let mut state = self.pipe.state();
         if state.reset || state.finished {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

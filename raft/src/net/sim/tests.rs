@@ -33,6 +33,23 @@ async fn bytes_arrive_late_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_link_is_slow_one_way() {
+    let fabric = Fabric::new(1);
+    let (mut a, mut b) = pair(&fabric).await;
+    fabric.slow("a", "b", Duration::from_millis(100));
+    let took = async |from: &mut Stream, to: &mut Stream| {
+        let began = Instant::now();
+        from.writer.write_all(b"x").await.unwrap();
+        to.reader.read_exact(&mut [0]).await.unwrap();
+        began.elapsed()
+    };
+    assert!(Duration::from_millis(100) < took(&mut a, &mut b).await);
+    assert!(took(&mut b, &mut a).await < Duration::from_millis(5));
+    fabric.slow("a", "b", Duration::ZERO);
+    assert!(took(&mut a, &mut b).await < Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cut_holds_bytes_until_it_heals() {
     let fabric = Fabric::new(2);
     let (mut a, mut b) = pair(&fabric).await;

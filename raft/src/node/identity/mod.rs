@@ -32,7 +32,7 @@ use crate::transport::boots::Boots;
 use crate::transport::bootstrap::Claim;
 use crate::transport::handshake::Member;
 use crate::transport::wire::{Malformed, end, take_flag};
-use crate::words::{Boot, ClusterId, DirectoryId};
+use crate::words::{Boot, ClusterId, DirectoryId, NodeId};
 
 const RECORD: Record = Record { name: "identity", magic: *b"stdf-idn", version: 2 };
 const ADVICE: &str =
@@ -79,12 +79,14 @@ pub enum Claimed {
 pub enum ClaimError {
     /// The node is another's.
     #[error(
-        "this node is {held} already; to use it elsewhere, stop it and start it on an empty \
-         directory"
+        "this node is {node} of cluster {cluster} already; to use it elsewhere, stop it and start \
+         it on an empty directory"
     )]
     Taken {
-        /// Whose it is.
-        held: String,
+        /// Which node it is.
+        node: NodeId,
+        /// In which cluster.
+        cluster: ClusterId,
     },
     /// The disk failed. Either may be on it, so the node must stop.
     #[error("the identity could not be written: {0}; check the disk and start the node again")]
@@ -208,7 +210,7 @@ impl Identity {
 }
 
 fn taken(held: &Claim) -> ClaimError {
-    ClaimError::Taken { held: format!("{} of cluster {}", held.node, held.cluster) }
+    ClaimError::Taken { node: held.node, cluster: held.cluster }
 }
 
 impl Known {

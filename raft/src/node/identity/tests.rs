@@ -7,7 +7,6 @@ use super::*;
 use crate::disk::SimDisk;
 use crate::net::Address;
 use crate::transport::boots::{Found, Start};
-use crate::words::NodeId;
 
 const DIRECTORY: &str = "/data";
 const LEASE: Duration = Duration::from_millis(600);
@@ -197,5 +196,23 @@ fn a_damaged_file_is_refused_and_says_what_to_do() {
         first(&disk, 1);
         disk.truncate(&path, shorter).unwrap();
         assert!(matches!(open_at(&disk), Err(RecordError::Damaged { .. })), "{shorter}");
+    }
+}
+
+#[test]
+fn a_file_of_another_build_is_not_called_damaged() {
+    for (version, words) in [(1, "an earlier build"), (RECORD.version + 1, "a later build")] {
+        let disk = disk(8);
+        let identity = first(&disk, 1);
+        let record = Record { version, ..RECORD };
+        record.replace(&*disk, &directory(), &identity.known.encode()).unwrap();
+        let error = open_at(&disk).unwrap_err();
+        assert!(
+            matches!(error, RecordError::Older { .. } | RecordError::Newer { .. }),
+            "{version}: {error:?}"
+        );
+        let text = error.to_string();
+        assert!(text.contains(words) && text.contains("nothing was changed; "), "{text}");
+        assert!(!text.contains("damaged"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,16 +17,17 @@ use crate::disk::SimDisk;
 use crate::limits;
 use crate::net::sim::Fabric;
 use crate::runtime;
-use crate::shard::leadership::Role;
 use crate::snapshot::{
-    PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
+    Manifest, PlainSnapshots, SnapshotError, SnapshotReader, SnapshotWriter, Snapshots, Thread,
 };
 use crate::transport::bootstrap::{Claim, Verdict};
 use crate::transport::frame::{Kind, Reason};
 use crate::transport::link::NoAnswer;
-use crate::words::{ClusterId, LogPosition, Value};
+use crate::words::{ClusterId, Epoch, LogPosition, Value};
 
+mod founding;
 mod reads;
+mod replicas;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,15 +35,74 @@ pub(super) struct Host {
     disk: SimDisk,
     /// Lives for as long as anything of the node does.
     life: Weak<dyn Disk>,
+    unreadable: Unreadable,
+    writers: Arc<Writers>,
     pub(super) node: Node,
 }
+
+/// The shard whose snapshots cannot be read, and what the disk says instead.
+type Unreadable = Arc<Mutex<Option<(ShardId, io::ErrorKind)>>>;
 
 /// Snapshots that others can overtake, as they can on a real disk, and one shard's of which may
 /// be out of reach.
 #[derive(Debug)]
 struct Aside {
     plain: PlainSnapshots,
-    unreadable: Option<ShardId>,
+    unreadable: Unreadable,
+    writers: Arc<Writers>,
+}
+
+/// Who writes snapshots.
+#[derive(Debug, Default)]
+struct Writers {
+    /// How many write now, and how many did at once at most.
+    counts: Mutex<(usize, usize)>,
+    more: Condvar,
+    /// How long each waits for another to begin, too.
+    patience: Duration,
+}
+
+impl Writers {
+    fn enter(self: &Arc<Self>) -> Writing {
+        let mut counts = self.counts.lock().expect("nobody panics");
+        counts.0 += 1;
+        counts.1 = counts.1.max(counts.0);
+        self.more.notify_all();
+        let alone = self.more.wait_timeout_while(counts, self.patience, |counts| counts.1 < 2);
+        drop(alone.expect("nobody panics"));
+        Writing(Arc::clone(self))
+    }
+
+    fn most_at_once(&self) -> usize {
+        self.counts.lock().expect("nobody panics").1
+    }
+}
+
+#[derive(Debug)]
+struct Writing(Arc<Writers>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.counts.lock().expect("nobody panics").0 -= 1;
+    }
+}
+
+struct CountedWriter {
+    writer: Box<dyn SnapshotWriter>,
+    writing: Writing,
+}
+
+impl SnapshotWriter for CountedWriter {
+    fn chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.chunk(bytes)
+    }
+
+    fn publish(self: Box<Self>, manifest: &Manifest) -> io::Result<()> {
+        let Self { writer, writing } = *self;
+        let published = writer.publish(manifest);
+        drop(writing);
+        published
+    }
 }
 
 impl Snapshots for Aside {
@@ -55,14 +115,19 @@ impl Snapshots for Aside {
     }
 
     fn list(&self, group: GroupId) -> io::Result<Vec<LogPosition>> {
-        if self.unreadable == Some(group.shard) {
-            return Err(io::Error::other("the disk does not answer"));
+        match *self.unreadable.lock().expect("nobody panics") {
+            Some((shard, kind)) if shard == group.shard => {
+                return Err(io::Error::new(kind, "the disk does not answer"));
+            }
+            Some(_) | None => {}
         }
         self.plain.list(group)
     }
 
     fn write(&self, group: GroupId, position: LogPosition) -> io::Result<Box<dyn SnapshotWriter>> {
-        self.plain.write(group, position)
+        let writing = self.writers.enter();
+        let writer = self.plain.write(group, position)?;
+        Ok(Box::new(CountedWriter { writer, writing }))
     }
 
     fn read(
@@ -103,12 +168,21 @@ async fn start_on(
     start_odd(fabric, host, sim, advertise, Oddity::default()).await
 }
 
+/// Starts a host whose disk is new.
+async fn start_new(fabric: &Fabric, host: usize, odd: Oddity) -> Host {
+    let disk = SimDisk::new(host as u64);
+    disk.create_dir_all(Path::new("/data")).expect("there is room");
+    start_odd(fabric, host, disk, &address(host), odd).await.expect("it starts")
+}
+
 /// What is out of the ordinary at a host.
 #[derive(Clone, Copy, Debug, Default)]
 struct Oddity {
-    /// The shard whose snapshots cannot be read.
-    unreadable: Option<ShardId>,
+    /// The shard whose snapshots cannot be read, and what the disk says.
+    unreadable: Option<(ShardId, io::ErrorKind)>,
     memory_bytes_max: Option<u64>,
+    /// How long who writes a snapshot waits for another to do so too.
+    writers_patience: Duration,
 }
 
 async fn start_odd(
@@ -118,7 +192,9 @@ async fn start_odd(
     advertise: &Address,
     odd: Oddity,
 ) -> Result<Host, StartError> {
-    let Oddity { unreadable, memory_bytes_max } = odd;
+    let Oddity { unreadable, memory_bytes_max, writers_patience: patience } = odd;
+    let unreadable = Unreadable::new(Mutex::new(unreadable));
+    let writers = Arc::new(Writers { patience, ..Writers::default() });
     let disk: Arc<dyn Disk> = Arc::new(sim.clone());
     let life = Arc::downgrade(&disk);
     let plain = PlainSnapshots::open(Arc::clone(&disk), Path::new("/data/snapshots"));
@@ -127,7 +203,11 @@ async fn start_odd(
         clock: Arc::new(SimClock::new(1_800_000_000_000)),
         disk,
         net: Arc::new(fabric.host(&format!("m{host}"))),
-        snapshots: Arc::new(Aside { plain, unreadable }),
+        snapshots: Arc::new(Aside {
+            plain,
+            unreadable: Arc::clone(&unreadable),
+            writers: Arc::clone(&writers),
+        }),
     };
     let config = NodeConfig {
         data: PathBuf::from("/data"),
@@ -136,7 +216,8 @@ async fn start_odd(
         http_advertise: format!("http://m{host}:7301"),
         settings: Settings { segment_bytes: 1 << 20, memory_bytes_max, ..Settings::default() },
     };
-    Ok(Host { disk: sim, life, node: Node::start(config, seams).await? })
+    let node = Node::start(config, seams).await?;
+    Ok(Host { disk: sim, life, unreadable, writers, node })
 }
 
 /// Runs `test` with as many hosts.
@@ -184,7 +265,7 @@ impl Host {
 
     /// Stops at once. What was not synced is lost.
     async fn stop(self) -> SimDisk {
-        let Self { life, node, disk } = self;
+        let Self { life, node, disk, .. } = self;
         node.halt().await;
         drop(node);
         let ended = timeout(PATIENCE, async {
@@ -428,6 +509,24 @@ fn a_request_that_was_forwarded_twice_is_refused() {
 }
 
 #[test]
+fn a_change_that_names_another_shard_than_its_frame_is_refused() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, follower) = founded(&hosts).await;
+        let node = hosts[leader].node.inner.me();
+        let peer = hosts[follower].node.inner.transport().peer(node).expect("it is a peer");
+        let command = Command::Own { slots: Vec::new(), epoch: Epoch(9) };
+        let change = |shard| Operation::Change { shard, command: command.clone() };
+        for operation in [change(ShardId::META), change(ShardId(2)), Operation::MapVersion] {
+            let body = forward::encode_request(&operation, Duration::from_secs(1));
+            let asked = peer.request(Kind::Forward, GroupId::first(SHARD), body);
+            let refused = asked.expect("they are connected").await.expect_err("not for it");
+            let NoAnswer::Refused(refused) = refused else { panic!("{refused}") };
+            assert_eq!(refused.reason, Reason::Malformed, "{refused}");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_goes_away_takes_its_queued_write_with_it() {
     with_hosts(3, |hosts, fabric| async move {
         let (leader, follower) = founded(&hosts).await;
@@ -486,6 +585,22 @@ fn stops_under_load(seed: u64) {
             stopped.0.send_replace(true);
         };
         tokio::join!(futures_util::future::join_all((0..clients).map(client)), stop);
+    });
+}
+
+#[test]
+fn a_node_stops_even_if_its_disk_hangs() {
+    with_hosts(3, |hosts, _fabric| async move {
+        let (leader, _) = founded(&hosts).await;
+        hosts[leader].disk.set_sync_latency(Duration::from_secs(60));
+        let written = hosts[leader].node.write(put("k", 1), Instant::now() + PATIENCE);
+        let began = Instant::now();
+        let stopped = hosts[leader].node.shutdown(began + Duration::from_secs(3));
+        // What becomes of the write is for another test.
+        let (_written, ()) = tokio::join!(written, async {
+            stopped.await;
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        });
     });
 }
 
@@ -653,29 +768,6 @@ fn a_node_that_moved_is_found_where_it_is() {
 }
 
 #[test]
-fn one_shard_that_cannot_be_opened_leaves_the_others_alone() {
-    with_hosts(3, |mut hosts, fabric| async move {
-        hosts[0].init(&[0, 1, 2]).await.expect("all are free");
-        let disk = hosts.remove(2).stop().await;
-        let odd = Oddity { unreadable: Some(ShardId(4)), ..Oddity::default() };
-        let started = start_odd(&fabric, 2, disk, &address(2), odd).await;
-        hosts.push(started.expect("it starts"));
-        let unready = async {
-            while !hosts[2].node.unready().is_some_and(|why| why.contains("shard s4")) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, unready).await.expect("it says so");
-        let status = hosts[2].node.status();
-        let roles = status.shards.iter().map(|it| (it.shard.0, it.role == Role::Halted));
-        assert!(roles.eq((0..=6).map(|number| (number, number == 4))), "{status:?}");
-        // Its keys are served through this node all the same: by the others.
-        every_shard_serves(&hosts[2..], 6).await;
-        assert_eq!(hosts[2].has_failed().await, None);
-    });
-}
-
-#[test]
 fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
     with_hosts(3, |hosts, _fabric| async move {
         let (leader, follower) = founded(&hosts).await;
@@ -771,10 +863,7 @@ fn the_bound_on_memory_is_that_of_all_shards_together() {
     with_hosts(0, |mut hosts, fabric| async move {
         let odd = Oddity { memory_bytes_max: Some(BYTES_MAX), ..Oddity::default() };
         for host in 0..3 {
-            let disk = SimDisk::new(host as u64);
-            disk.create_dir_all(Path::new("/data")).expect("there is room");
-            let started = start_odd(&fabric, host, disk, &address(host), odd).await;
-            hosts.push(started.expect("it starts"));
+            hosts.push(start_new(&fabric, host, odd).await);
         }
         hosts[0].init(&[0, 1, 2]).await.expect("all are free");
         let mut refused = 0;

@@ -133,6 +133,18 @@ fn with_cluster<F: Future<Output = ()>>(
     }));
 }
 
+/// Cuts what goes from one to the other.
+fn silence(fabric: &Fabric, from: &Machine, to: &Machine) {
+    fabric.cut(&format!("m{}", from.number), &format!("m{}", to.number));
+}
+
+/// Lets what `from` has sent arrive at `to`, and no more.
+async fn deliver(fabric: &Fabric, from: &Machine, to: &Machine) {
+    fabric.heal(&format!("m{}", from.number), &format!("m{}", to.number));
+    sleep(Duration::from_millis(5)).await;
+    silence(fabric, from, to);
+}
+
 fn cut(fabric: &Fabric, one: &Machine, other: &Machine) {
     fabric.partition(&format!("m{}", one.number), &format!("m{}", other.number));
 }
@@ -177,6 +189,66 @@ fn a_sleep_voids_the_lease_until_the_next_round() {
         a.clock.sleep(60_000);
         a.lease_read().await.expect_err("who knows who leads by now");
     });
+}
+
+/// Has the leader hear half a second late that its followers took a write, while nothing that it
+/// sends reaches them. The second follower's answer comes after the commit has left for it.
+async fn acknowledge_late([a, b, c]: &[Machine; 3], fabric: &Fabric) {
+    fabric.set_latency(Duration::from_millis(5), Duration::from_millis(5));
+    let before = a.shard().log().state().last;
+    let schedule = async {
+        while [b, c].iter().any(|follower| follower.shard().log().state().last == before) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        cut(fabric, a, b);
+        cut(fabric, a, c);
+        sleep(Duration::from_millis(500)).await;
+        deliver(fabric, c, a).await;
+        deliver(fabric, b, a).await;
+    };
+    let (written, ()) = tokio::join!(a.put("slow", PATIENCE), schedule);
+    written.expect("two of three have it");
+}
+
+#[test]
+fn a_late_answer_does_not_prolong_the_lease() {
+    with_cluster([Duration::from_millis(600); 3], |machines, fabric| async move {
+        let began = Instant::now();
+        acknowledge_late(&machines, &fabric).await;
+        let [a, b, _c] = &machines;
+        while !b.shard().leads() {
+            assert!(began.elapsed() < PATIENCE, "nobody is elected any more");
+            b.shard().raft().trigger().elect(false).await.expect("it runs");
+            sleep(Duration::from_millis(25)).await;
+        }
+        b.put("new", PATIENCE).await.expect("two of three are in touch");
+        assert!(a.shard().leads(), "it has not heard of the other");
+        assert!(began.elapsed() < Duration::from_millis(850), "{:?}: too late", began.elapsed());
+        a.lease_read().await.expect_err("what it sent half a second ago is all they followed");
+    });
+}
+
+/// Reads at a leader none of whose messages arrive any more, shortly before it hears of the last one
+/// that did.
+fn read_before_a_late_answer(consistency: Consistency) {
+    with_cluster([Duration::from_millis(600); 3], |machines, fabric| async move {
+        let read = async {
+            sleep(Duration::from_millis(350)).await;
+            machines[0].read(consistency, Duration::from_millis(300)).await
+        };
+        let (read, ()) = tokio::join!(read, acknowledge_late(&machines, &fabric));
+        read.expect_err("nobody has followed the leader since the read began");
+    });
+}
+
+#[test]
+fn a_late_answer_does_not_confirm_a_read_that_came_after_the_question() {
+    read_before_a_late_answer(Consistency::Linearizable);
+}
+
+#[test]
+fn a_late_answer_does_not_make_a_state_fresh() {
+    read_before_a_late_answer(stale(None));
 }
 
 /// Cuts the leader off while a follower restarts, once with each of these leases, has the other one

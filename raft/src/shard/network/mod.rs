@@ -39,11 +39,13 @@ use crate::words::{GroupId, LogPosition, NodeId, ReplicaId};
 mod answer;
 mod snapshot;
 mod stream;
+mod support;
 
 #[cfg(test)]
 mod tests;
 
 pub use answer::{answer, append, check_target};
+pub use support::{Moment, Support};
 
 /// The way from one replica to the others of its group.
 #[derive(Clone)]
@@ -52,6 +54,7 @@ pub struct Network {
     group: GroupId,
     from: ReplicaId,
     condemn: Condemn,
+    support: Support,
 }
 
 /// Told of a node that turned out to have lost entries that it had answered for.
@@ -70,7 +73,7 @@ pub struct Route {
 impl Network {
     /// Returns the network of the replica `from` of `group`.
     pub fn new(transport: Transport, group: GroupId, from: ReplicaId, condemn: Condemn) -> Self {
-        Self { transport, group, from, condemn }
+        Self { transport, group, from, condemn, support: Support::default() }
     }
 
     /// Returns how long `node` supports a leader, if it is this one (`own`) or has said so.
@@ -79,6 +82,11 @@ impl Network {
             return Some(own);
         }
         Some(self.transport.peer(node)?.announced()?.lease)
+    }
+
+    /// Returns which of this replica's messages the others have followed.
+    pub fn support(&self) -> &Support {
+        &self.support
     }
 
     /// Returns the way to the replica `to`.

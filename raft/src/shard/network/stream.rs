@@ -17,13 +17,14 @@ use openraft::network::{RPCOption, RPCTypes};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Item, Route, malformed, unanswered, unreachable};
+use super::{Item, Moment, Route, malformed, unanswered, unreachable};
 use crate::limits::{APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX};
 use crate::shard::rpc::messages::{decode_answer, encode_request};
-use crate::shard::types::{RaftLogId, Types};
+use crate::shard::types::{self, RaftLogId, Types};
 use crate::transport::frame::Kind;
 use crate::transport::link::{NotSent, Waiting};
 use crate::transport::wire::Malformed;
+use crate::words::Vote;
 
 /// How long a request waits before it tries a full queue again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(10);
@@ -55,6 +56,9 @@ pub(super) struct Pipeline<'s, S> {
 
 struct Request {
     body: Bytes,
+    vote: Vote,
+    /// A moment before it is sent.
+    made: Moment,
     before: Option<RaftLogId>,
     last: Option<RaftLogId>,
     patience: Duration,
@@ -100,7 +104,12 @@ where
                 let request = self.take_oldest();
                 let answer = answer.map_err(unanswered);
                 let result = answer.and_then(|body| request.result(body));
-                Poll::Ready(Some(result.and_then(|result| self.route.follow(result))))
+                let result = result.and_then(|result| self.route.follow(result));
+                if let Ok(Ok(_)) = &result {
+                    let support = self.route.network.support();
+                    support.note(self.route.to, request.vote, request.made);
+                }
+                Poll::Ready(Some(result))
             }
             Poll::Pending => self.poll_late(cx),
         }
@@ -135,6 +144,8 @@ where
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
         Poll::Ready(Some(Request {
             body: encode_request(self.route.to, &request),
+            vote: types::vote(&request.vote),
+            made: self.route.network.support().now(),
             before: request.prev_log_id,
             last,
             patience: patience(&request, &self.option),

@@ -217,6 +217,55 @@ async fn late_answers_time_out_entries_later_than_heartbeats() {
     .await;
 }
 
+/// openraft counts the empty message as soon as the entries before it are answered.
+#[tokio::test(start_paused = true)]
+async fn a_message_counts_only_once_it_is_answered_itself() {
+    with_seed(10, async {
+        let handle: Handler = Arc::new(|incoming| {
+            let (_, append) = decode_request::<Append>(incoming.body).unwrap();
+            let delay_ms = if append.entries.is_empty() { 3_600_000 } else { 500 };
+            Box::pin(async move {
+                sleep(Duration::from_millis(delay_ms)).await;
+                Ok(encode_answer(&Answer::Success))
+            })
+        });
+        let mut route = route(&Fabric::new(10), handle).await;
+        let support = route.network.support().clone();
+        let vote = super::super::types::vote(&leader_vote());
+        let began = support.now();
+        let empty = stream::once(async {
+            sleep(Duration::from_millis(450)).await;
+            append(8, None)
+        });
+        let input = Box::pin(stream::iter([append(7, Some(1))]).chain(empty));
+        let mut answers = route.stream_append(input, option()).await.unwrap();
+        assert_eq!(answers.next().await.unwrap().unwrap().unwrap(), Some(id(7)));
+        assert!(500 <= began.at.elapsed().as_millis());
+        let followed = support.newest(FOLLOWER, vote).expect("it took the entry");
+        assert!(began < followed);
+        assert_eq!(followed.at, began.at, "the entry left at once");
+        assert!(answers.next().await.unwrap().is_err(), "the empty message is never answered");
+        assert_eq!(support.newest(FOLLOWER, vote), Some(followed));
+        let above = Vote { term: Term { number: 6, leader: LEADER }, committed: true };
+        assert_eq!(support.newest(FOLLOWER, above), None, "nobody heard of that");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_refuses_does_not_follow() {
+    with_seed(11, async {
+        let above = raft_vote(Vote { term: Term { number: 6, leader: FOLLOWER }, committed: true });
+        let refuse = follower(Duration::ZERO, move |_| Answer::HigherVote(above));
+        let mut route = route(&Fabric::new(11), refuse).await;
+        let answers = collect(&mut route, vec![append(1, None)]).await;
+        assert!(matches!(&answers[..], [Ok(Err(StreamAppendError::HigherVote(_)))]), "{answers:?}");
+        let vote = super::super::types::vote(&leader_vote());
+        assert_eq!(route.network.support().newest(FOLLOWER, vote), None);
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_connection_is_lost_and_none_is_unreachable() {
     with_seed(6, async {

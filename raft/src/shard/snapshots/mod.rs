@@ -29,7 +29,10 @@ use crate::state::content::{LoadError, Loader};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, LogPosition};
 
+mod opening;
 mod writing;
+
+pub use self::opening::{Found, OpenError};
 
 type RaftSnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Types>;
 type RaftSnapshot = openraft::type_config::alias::SnapshotOf<Types, SnapshotData>;
@@ -50,30 +53,6 @@ pub struct ShardSnapshots {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What a shard starts with.
-#[derive(Debug)]
-pub enum Found {
-    /// A snapshot, or none where none is needed, and the log that follows it.
-    Content(Box<Content>),
-    /// The log was purged, and no snapshot that it follows can be read: a peer must help out.
-    Missing,
-}
-
-/// Why a shard could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The disk did not answer; nothing was deleted.
-    #[error(
-        "the snapshots of {group} cannot be read: {source}; nothing was changed; check the disk and start again"
-    )]
-    Io {
-        /// Whose they are.
-        group: GroupId,
-        /// What the disk said.
-        source: io::Error,
-    },
-}
-
 impl ShardSnapshots {
     /// Returns the snapshots of `group`, kept in `store`, over its log.
     pub fn new(group: GroupId, store: Arc<dyn Snapshots>, log: GroupLog) -> Self {
@@ -91,33 +70,6 @@ impl ShardSnapshots {
     /// Returns the group that they are of.
     pub fn group(&self) -> GroupId {
         self.group
-    }
-
-    /// Chooses the newest snapshot that is whole and that the log follows, removes damaged ones,
-    /// and has the log start from it.
-    pub async fn open(&self) -> Result<Found, OpenError> {
-        let refuse = |source| OpenError::Io { group: self.group, source };
-        for position in self.list().await.map_err(refuse)? {
-            if !self.log.follows(Some(position)) {
-                continue;
-            }
-            match self.load_at(position).await {
-                Ok(content) => {
-                    self.log.start_from(Some(position)).await.map_err(refuse)?;
-                    return Ok(Found::Content(Box::new(content)));
-                }
-                Err(SnapshotError::Io(source)) => return Err(refuse(source)),
-                Err(error @ SnapshotError::Damaged { .. }) => {
-                    tracing::error!(%error, "damaged snapshot removed; an older one may serve");
-                    self.remove(position).await.map_err(refuse)?;
-                }
-            }
-        }
-        if !self.log.follows(None) {
-            return Ok(Found::Missing);
-        }
-        self.log.start_from(None).await.map_err(refuse)?;
-        Ok(Found::Content(Box::default()))
     }
 
     /// Writes, publishes and checks a snapshot, then drops all but it and the one before that

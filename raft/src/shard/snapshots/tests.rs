@@ -9,6 +9,7 @@ use super::*;
 use crate::disk::{Disk, SimDisk};
 use crate::runtime::{self, Task};
 use crate::shard::rpc::put_stored_membership;
+use crate::shard::turns::Turns;
 use crate::snapshot::PlainSnapshots;
 use crate::wal::{self, LogEntry, Payload, Place, Start, WalConfig};
 use crate::words::{Boot, DirectoryId, NodeId, ReplicaId, ShardId, Term};
@@ -133,7 +134,8 @@ fn saving_twice_at_once_leaves_one_that_is_whole() {
 fn a_snapshot_of_a_newer_release_is_refused_and_kept() {
     bench(|bench| async move {
         bench.publish(5, &[3, 0, 0, 0]);
-        let refused = bench.snapshots.open().await.expect_err("version 3 is unknown here");
+        let refused =
+            bench.snapshots.open(&Turns::default()).await.expect_err("version 3 is unknown here");
         assert!(refused.to_string().contains("version 3"), "{refused}");
         assert_eq!(bench.listed(), [5]);
     });

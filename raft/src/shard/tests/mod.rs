@@ -13,6 +13,7 @@ use super::machine::{Content, Machine, Replica};
 use super::outcome::{self, Lost};
 use super::snapshots::ShardSnapshots;
 use super::time::ShardTime;
+use super::turns::Turns;
 use super::types::Types;
 use crate::clock::SimClock;
 use crate::disk::{Disk, SimDisk};
@@ -24,6 +25,7 @@ use crate::words::{Boot, DirectoryId, GroupId, NodeId, ShardId};
 mod beats;
 mod proposals;
 mod snapshots;
+mod turns;
 
 const GROUP: GroupId = GroupId::first(ShardId(1));
 
@@ -52,6 +54,7 @@ impl StoreBuilder<Types, RaftLog, Machine, Task<std::io::Result<()>>> for Builde
             replica: Arc::new(Replica::new(GROUP, Content::default())),
             snapshots: ShardSnapshots::new(GROUP, store, log.clone()),
             time,
+            turns: Turns::default(),
         };
         Ok((runtime::spawn(writer.run_task(|| Duration::from_millis(1))), RaftLog(log), machine))
     }

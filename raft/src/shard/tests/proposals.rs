@@ -85,6 +85,7 @@ pub(super) async fn open(number: u32, wal: &Wal, pacer: &Pacer, transport: Trans
         reads_wait: Arc::default(),
         pressure: wal.pressure(),
         pacer: pacer.clone(),
+        turns: Turns::default(),
     };
     Shard::open(parts).await.unwrap()
 }

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::runtime;
 use crate::shard::machine::Content;
 use crate::shard::snapshots::{Found, ShardSnapshots};
+use crate::shard::turns::Turns;
 use crate::snapshot::PlainSnapshots;
 use crate::wal::{self, GroupLog, LogEntry, Payload, Place, Start, Wal, WalConfig};
 use crate::words::{
@@ -149,7 +150,9 @@ fn a_damaged_newest_snapshot_gives_way_to_the_older_one_and_its_log() {
         bench.fill(&mut content, 25).await;
         bench.damage(20);
         let bench = bench.restart().await;
-        let Found::Content(found) = bench.snapshots.open().await.expect("the disk answers") else {
+        let Found::Content(found) =
+            bench.snapshots.open(&Turns::default()).await.expect("the disk answers")
+        else {
             panic!("the older snapshot and the log above it are there");
         };
         assert_eq!(found.position, Some(at(10)));
@@ -171,7 +174,7 @@ fn a_replica_whose_snapshots_are_all_damaged_must_ask_a_peer() {
         bench.damage(20);
         bench.damage(30);
         let bench = bench.restart().await;
-        let found = bench.snapshots.open().await.expect("the disk answers");
+        let found = bench.snapshots.open(&Turns::default()).await.expect("the disk answers");
         assert!(matches!(found, Found::Missing), "{found:?}");
         assert_eq!(bench.log.state().purged, Some(at(30)), "what was purged is not forgotten");
     });

@@ -190,7 +190,11 @@ fn claims_have_these_bytes() {
     assert_eq!(hex(&Verdict::Done.encode()), "0200");
     let refused = Verdict::Refused("no".into());
     assert_eq!(hex(&refused.encode()), "020100026e6f");
-    assert_eq!(Verdict::decode(refused.encode()).unwrap(), refused);
+    let taken = Verdict::Taken("no".into());
+    assert_eq!(hex(&taken.encode()), "020200026e6f");
+    for verdict in [refused, taken] {
+        assert_eq!(Verdict::decode(verdict.encode()).unwrap(), verdict);
+    }
     assert_eq!(Verdict::decode(Verdict::Done.encode()).unwrap(), Verdict::Done);
 }
 

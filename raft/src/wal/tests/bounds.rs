@@ -88,6 +88,34 @@ fn a_stuck_group_is_named_and_bounds_the_log() {
 }
 
 #[test]
+fn one_group_after_the_other_is_asked_to_snapshot() {
+    run(26, async {
+        let config = WalConfig { segments_max: 100, memory_bytes_max: 300_000, ..SMALL };
+        let node = start(&SimDisk::new(26), 1, config).expect("it opens");
+        let pressure = node.wal.pressure();
+        let fill = async |number: u32, entries: std::ops::Range<u64>| {
+            for index in entries {
+                append(&node.group(number), vec![large(1, index, 3_000)]).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        for number in 1..=3 {
+            fill(number, 0..10).await;
+        }
+        assert_eq!(*pressure.borrow(), vec![], "less than a third of the bound is held");
+        fill(2, 10..15).await;
+        assert_eq!(*pressure.borrow(), vec![group(2)], "it holds most");
+        node.group(2).purge(at(1, 14)).await.expect("it runs");
+        fill(1, 10..20).await;
+        fill(3, 10..15).await;
+        assert_eq!(*pressure.borrow(), vec![group(1)]);
+        // Nobody relieves the log: whoever holds much is asked.
+        fill(1, 20..55).await;
+        assert_eq!(*pressure.borrow(), vec![group(1), group(3)]);
+    });
+}
+
+#[test]
 fn memory_is_bounded_and_leaders_leave_some_to_followers() {
     run(24, async {
         let config = WalConfig { segments_max: 100, memory_bytes_max: 200_000, ..SMALL };

@@ -167,6 +167,12 @@ fn snapshot_error(error: &SnapshotFailure) -> Box<Problem> {
             detail,
             "the earlier ones stand; see that the disk has room and can be written",
         ),
+        SnapshotFailure::Waiting { .. } => unfinished(
+            "snapshot-waiting",
+            "The snapshot waits for its turn",
+            detail,
+            "ask again with a longer `timeout`, or later: asking again does no harm",
+        ),
         SnapshotFailure::Unfinished { .. } => unfinished(
             "snapshot-unfinished",
             "The snapshot is not done yet",

@@ -72,6 +72,7 @@ fn other_failures_say_what_state_they_leave() {
         (SnapshotFailure::Nothing { shard }, (503, "founding")),
         (SnapshotFailure::Overloaded { shard }, (503, "overloaded")),
         (SnapshotFailure::Failed { shard, why: "no room".into() }, (503, "snapshot-failed")),
+        (SnapshotFailure::Waiting { shard }, (504, "snapshot-waiting")),
         (SnapshotFailure::Unfinished { shard }, (504, "snapshot-unfinished")),
     ] {
         assert_eq!(told(&snapshot_error(&error)), expected);

@@ -8,8 +8,11 @@
 //! | isolate                 | a minority, or the leader of some shard, from all others           |
 //! | ring                    | each machine hears its predecessor and is heard by its successor   |
 //! | freeze                  | the process stands still until it is thawed                        |
+//! | slow link               | one way, so that acknowledgements or requests are late             |
 //! | slow disk, full disk    | syncs that take long; no room for anything new                     |
 //! | jump                    | of a wall clock                                                    |
+//! | transfer                | an operator wants a shard led elsewhere                            |
+//! | trap                    | several of these, made for one promise: see [`traps`]              |
 //!
 //! Dead processes are started again, everything else is healed, some time later.
 
@@ -25,12 +28,18 @@ use tokio::time::{sleep, timeout};
 use crate::cluster::Cluster;
 use crate::machine::{Crash, Machine};
 
+mod traps;
+
 /// How long after its disk was told to fail a process may take to notice.
 const DOOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most changes to its disk that a doomed process lives to make.
 const DOOMED_CHANGES_MAX: u64 = 60;
 /// Longest sync of a slow disk, in milliseconds.
 const SLOW_SYNC_MS_MAX: u64 = 400;
+/// Longest delay of a slow link, in milliseconds.
+const SLOW_LINK_MS_MAX: u64 = 400;
+/// Which faults are traps.
+const TRAP_EVERY: u32 = 5;
 /// Most bytes that a disk that is about to be full has left.
 const FREE_BYTES_MAX: u64 = 300 << 10;
 
@@ -48,14 +57,14 @@ impl Faults {
         Self { random, cluster: Arc::clone(cluster), cuts: Vec::new() }
     }
 
-    /// Carries out `steps` faults, then heals everything.
+    /// Carries out `steps` faults, every so often a trap, then heals everything.
     pub(crate) async fn run(mut self, steps: u32) {
-        for _ in 0..steps {
+        for step in 1..=steps {
             let longest_ms = if self.random.random_bool(0.2) { 5_000 } else { 900 };
             let pause_ms = self.random.random_range(10..longest_ms);
             sleep(Duration::from_millis(pause_ms)).await;
             self.look();
-            self.step().await;
+            if step.is_multiple_of(TRAP_EVERY) { self.trap().await } else { self.step().await }
         }
         self.heal_all();
         for machine in 0..self.count() {
@@ -78,10 +87,12 @@ impl Faults {
             return self.start(machine).await;
         }
         match self.random.random_range(0..100) {
-            0..12 => self.crash(machine).await,
-            12..26 => self.doom(machine).await,
-            26..32 => self.crash_all().await,
-            32..41 => self.stop(machine).await,
+            0..10 => self.crash(machine).await,
+            10..21 => self.doom(machine).await,
+            21..26 => self.crash_all().await,
+            26..33 => self.stop(machine).await,
+            33..37 => self.transfer(machine).await,
+            37..41 => self.slow_some_link(machine),
             41..48 => self.cut(machine, false),
             48..55 => self.cut(machine, true),
             55..60 => self.split(machine),
@@ -254,6 +265,25 @@ impl Faults {
         self.machine(machine).disk.fill(free_bytes);
     }
 
+    fn slow_some_link(&mut self, machine: usize) {
+        let count = self.count();
+        let other = (machine + self.random.random_range(1..count)) % count;
+        let delay_ms = self.random.random_range(0..SLOW_LINK_MS_MAX);
+        self.slow_link(machine, other, delay_ms);
+    }
+
+    fn slow_link(&self, from: usize, to: usize, delay_ms: u64) {
+        self.note(&format!("m{} -> m{} takes {delay_ms} ms more", from + 1, to + 1));
+        self.cluster.network.slow(from, to, Duration::from_millis(delay_ms));
+    }
+
+    /// Has an operator ask a machine that any machine lead any shard.
+    async fn transfer(&mut self, machine: usize) {
+        let shard = self.cluster.draw_shard(&mut self.random);
+        let to = self.random.random_range(0..self.count());
+        self.cluster.transfer(machine, shard, to).await;
+    }
+
     fn cut_link(&mut self, from: usize, to: usize) {
         if !self.cuts.contains(&(from, to)) {
             self.note(&format!("cut m{} -> m{}", from + 1, to + 1));
@@ -267,6 +297,7 @@ impl Faults {
         for (from, to) in self.cuts.drain(..) {
             self.cluster.network.heal(from, to);
         }
+        self.cluster.network.quicken();
         for machine in self.cluster.machines.iter() {
             machine.thaw();
             machine.disk.fill(u64::MAX);
