@@ -13,6 +13,7 @@
 //!
 //! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
 //! from it. A failed test prints what the nodes wrote to standard error, and its seed.
+//! `STEADFAST_TEST_NETNS=1` runs, as root, what takes namespaces and disks too.
 
 #![expect(clippy::disallowed_methods, reason = "real processes live in real time")]
 #![expect(clippy::print_stdout, reason = "what was measured, and what a failed test needs")]
