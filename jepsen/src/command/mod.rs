@@ -112,7 +112,9 @@ impl CommandError {
             Self::Run(RunError::Env(_)) => {
                 "see `steadfast jepsen doctor`, or do without root by --env local"
             }
-            Self::Run(RunError::Cluster(_)) => "see what the nodes said: n1.log and so on",
+            Self::Run(RunError::Cluster(_)) => {
+                "see what the nodes say: those of a run are in its folder, n1.log and so on"
+            }
             Self::Run(RunError::Interrupted(_)) => "start it again",
             Self::NoRun(_) => "name the folder of a run",
             Self::History { .. } => {

@@ -61,5 +61,5 @@ pub(super) async fn wait_whole(observer: &Observer) -> Option<Duration> {
 }
 
 pub(super) fn cluster(error: &dyn std::error::Error) -> RunError {
-    RunError::Cluster(format!("the cluster cannot be founded: {error}"))
+    RunError::Cluster(format!("the cluster cannot be used: {error}"))
 }
