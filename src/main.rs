@@ -3,11 +3,13 @@
 //! ```text
 //!   steadfast start ...     config -> server -> http -> steadfast_raft::node
 //!   steadfast dev ...       dev -> processes of `steadfast start`
+//!   steadfast jepsen ...    steadfast_jepsen -> processes of `steadfast start`
 //!   steadfast anything else steadfast_cli
 //! ```
 
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use steadfast_cli::exit::{self, Exit};
 
@@ -73,6 +75,9 @@ enum Command {
     /// Hold a temporary directory for `dev`, until standard input closes
     #[command(hide = true)]
     DevScratch,
+    /// Break a cluster and see whether it keeps its promises
+    #[command(subcommand)]
+    Jepsen(steadfast_jepsen::command::Command),
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
 }
@@ -98,6 +103,11 @@ fn main() -> ExitCode {
     telemetry::init(node, args.verbose, args.client.no_color);
     let ended = match args.command {
         Command::Client(command) => return command.run(&args.client),
+        Command::Jepsen(command) => {
+            // Only what was typed: a cluster that the environment names was not meant.
+            let typed = matches.value_source("endpoints") == Some(ValueSource::CommandLine);
+            return command.run(&args.client, typed.then_some(args.client.endpoints.as_slice()));
+        }
         Command::Start(flags) => server::run(*flags),
         Command::Dev(flags) => dev::run(&flags, args.client.no_color),
         Command::DevScratch => dev::serve_scratch(),

@@ -68,8 +68,12 @@ const IMPURE_WORDS: &[&str] = &[
 ];
 
 /// The crates of the workspace that depend on one another: who, on whom.
-const CRATE_EDGES: &[(&str, &str)] =
-    &[("steadfast", "steadfast-cli"), ("steadfast", "steadfast-raft")];
+const CRATE_EDGES: &[(&str, &str)] = &[
+    ("steadfast", "steadfast-cli"),
+    ("steadfast", "steadfast-raft"),
+    ("steadfast", "steadfast-jepsen"),
+    ("steadfast-jepsen", "steadfast-cli"),
+];
 
 /// A file of the repository.
 struct Source {

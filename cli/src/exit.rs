@@ -28,6 +28,10 @@ pub enum Exit {
     Refused = 9,
     /// The cluster is not healthy.
     Unhealthy = 10,
+    /// A history holds what no correct cluster can produce.
+    Violation = 11,
+    /// Whether a history is right could not be decided. (12 is kept for versions that do not match.)
+    Undecided = 13,
 }
 
 /// The part of `--help` that lists them.
@@ -38,7 +42,8 @@ Exit codes:
   2  wrong usage               8  what was waited for did not come in time
   3  no such key or shard      9  refused by a safety check
   4  precondition failed      10  the cluster is not healthy
-  5  not authorised";
+  5  not authorised           11  a consistency violation was found
+                             13  consistency could not be decided";
 
 impl Exit {
     /// Returns the exit code for an answer that is a problem.
@@ -114,6 +119,8 @@ mod tests {
             (Exit::WaitDeadline, 8),
             (Exit::Refused, 9),
             (Exit::Unhealthy, 10),
+            (Exit::Violation, 11),
+            (Exit::Undecided, 13),
         ];
         for (exit, number) in codes {
             assert_eq!(exit as u8, number);

@@ -10,10 +10,21 @@
 //!     judge    checkers over a history: valid, invalid or unknown
 //!     report   what a person looks at
 //!   history    what was done and seen, one line an event
+//!   folder     the files of a run
 //! ```
 //!
 //! It is a black box: it starts the product's own binary and uses its public client, and links
 //! neither the server nor the consensus. So a history means the same wherever it comes from, and
 //! `jepsen check` judges those of any cluster.
 
+pub mod checker;
+pub mod command;
+pub mod env;
+pub mod folder;
 pub mod history;
+pub mod judge;
+pub mod nemesis;
+pub mod report;
+pub mod run;
+mod stopwatch;
+pub mod workload;

@@ -7,11 +7,13 @@
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
 //!   founding kills leaders stops directories input peers views pressure size    what is done to them
+//!   jepsen       the harness that injects faults, from its command line
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
 //! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
 //! from it. A failed test prints what the nodes wrote to standard error, and its seed.
+//! `STEADFAST_TEST_NETNS=1` runs, as root, what takes namespaces and disks too.
 
 #![expect(clippy::disallowed_methods, reason = "real processes live in real time")]
 #![expect(clippy::print_stdout, reason = "what was measured, and what a failed test needs")]
@@ -24,6 +26,7 @@ mod founding;
 mod harness;
 mod http;
 mod input;
+mod jepsen;
 mod kills;
 mod leaders;
 mod load;

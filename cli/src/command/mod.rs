@@ -178,7 +178,9 @@ fn state(exit: Exit) -> &'static str {
         | Exit::NotAuthorised
         | Exit::WaitDeadline
         | Exit::Refused
-        | Exit::Unhealthy => "unchanged: nothing was applied",
+        | Exit::Unhealthy
+        | Exit::Violation
+        | Exit::Undecided => "unchanged: nothing was applied",
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One line of a history. Flat, because a long history has millions of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Event {
     /// Its place in the history, from 0.
     pub index: u64,
@@ -36,15 +37,15 @@ pub struct Event {
     /// The key's shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
-    /// The version of the key that was read, or that was made.
+    /// The version of the key that was read, or that was made; of a delete that found nothing, none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// The shard's count of mutations as of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,
-    /// The term of the answer, `term.node`.
+    /// The term of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub term: Option<String>,
+    pub term: Option<Term>,
     /// The shard's own clock as of the answer, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_time_ms: Option<u64>,
@@ -54,19 +55,18 @@ pub struct Event {
     /// Why it is a `fail` or an `info`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of a fault: whom it hit, and what shows that it did.
+    /// Of a fault: an object with its `name`, which its heal repeats, the `nodes` that it hit, and
+    /// once that is known whether it `bit`, with the `evidence` of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<serde_json::Value>,
 }
 
 /// Who does something: a client that does one thing at a time, or whoever breaks things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Process {
     /// A client. Its number is not used again after an operation that ended in `info`.
     Client(u64),
     /// Whoever breaks things.
-    #[serde(with = "nemesis")]
     Nemesis,
 }
 
@@ -108,8 +108,10 @@ pub enum Function {
 }
 
 /// What is written or was read. Values are unique in a run, so that each says which write it is of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+///
+/// A pair and a list of two look alike in JSON: an [`Event`] is read by what it does, a value on its
+/// own is a list unless it holds a null.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Value {
     /// Nothing: there is no such key.
     #[default]
@@ -122,6 +124,15 @@ pub enum Value {
     Many(Vec<u64>),
 }
 
+/// The term of an answer: `5.2` is term 5, led by node 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    /// The term.
+    pub number: u64,
+    /// The node that leads in it.
+    pub node: u32,
+}
+
 /// What a read asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -132,23 +143,4 @@ pub enum Mode {
     Lease,
     /// It may be old, and says how old at most.
     Stale,
-}
-
-/// The name of whoever breaks things.
-mod nemesis {
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    const NAME: &str = "nemesis";
-
-    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(NAME)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<(), D::Error> {
-        match <&str>::deserialize(input)? {
-            NAME => Ok(()),
-            other => Err(D::Error::custom(format!("\"{other}\" is no process"))),
-        }
-    }
 }

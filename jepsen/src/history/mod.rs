@@ -12,7 +12,21 @@
 //! nothing more, for its operation has not ended. Times are of one monotonic clock, in nanoseconds
 //! since the run began: an invocation is stamped before its first byte is sent, a completion after
 //! the last byte of the answer was read.
+//!
+//! Written by a [`Recorder`], read back as a [`History`] of operations.
 
 pub mod event;
+mod fault;
+mod json;
+mod operation;
+mod read;
+mod recorder;
 
-pub use event::{Event, Function, Kind, Mode, Process, Value};
+#[cfg(test)]
+mod tests;
+
+pub use event::{Event, Function, Kind, Mode, Process, Term, Value};
+pub use fault::{Fault, faults};
+pub use operation::{History, KeyId, Moment, Operation, Outcome, Pairing, PairingError};
+pub use read::{HistoryError, read};
+pub use recorder::{Answer, Begun, Call, End, Recorder};

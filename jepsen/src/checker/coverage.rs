@@ -1,0 +1,150 @@
+//! Was enough done for green to mean anything?
+//!
+//! A run in which nothing was acknowledged, or whose faults did nothing, shows nothing, however right
+//! its answers are. So there are least numbers of acknowledged operations: in all, of each function
+//! that was tried, in each phase (before the first fault, until the last healing, after it) and of
+//! each shard; of changes of leader, as terms of answers show them; and each fault must have *bitten*,
+//! by evidence that whoever broke things took down. Whatever is missed makes the verdict unknown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Verdict};
+use crate::history::{Function, History, Outcome, Term, faults};
+
+/// The least that is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Minima {
+    /// Acknowledged operations.
+    pub ok: u64,
+    /// Of each function that was tried.
+    pub ok_per_function: u64,
+    /// In each phase that there was.
+    pub ok_per_phase: u64,
+    /// Of each shard that answered.
+    pub ok_per_shard: u64,
+    /// Changes of leader, of all shards together.
+    pub leader_changes: u64,
+}
+
+impl Default for Minima {
+    fn default() -> Self {
+        Self { ok: 100, ok_per_function: 1, ok_per_phase: 1, ok_per_shard: 1, leader_changes: 0 }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct Counts {
+    ok: u64,
+    functions: BTreeMap<Function, u64>,
+    phases: BTreeMap<&'static str, u64>,
+    shards: BTreeMap<u32, u64>,
+    terms: BTreeSet<(u32, Term)>,
+}
+
+/// Judges whether enough was done.
+pub fn coverage(history: &History, minima: Minima) -> Finding {
+    let counts = Counts::of(history);
+    let leader_changes = counts.leader_changes();
+    let mut missed = Vec::new();
+    let mut least = |what: String, count: u64, least: u64| {
+        if count < least {
+            missed.push(format!("{what}: {count} where {least} are the least"));
+        }
+    };
+    least("acknowledged operations".to_owned(), counts.ok, minima.ok);
+    for (function, count) in &counts.functions {
+        least(format!("acknowledged {}", name(*function)), *count, minima.ok_per_function);
+    }
+    for (phase, count) in &counts.phases {
+        least(format!("acknowledged {phase}"), *count, minima.ok_per_phase);
+    }
+    for (shard, count) in &counts.shards {
+        least(format!("acknowledged by shard {shard}"), *count, minima.ok_per_shard);
+    }
+    least("changes of leader".to_owned(), leader_changes, minima.leader_changes);
+    let faults = faults(history);
+    for fault in faults.iter().filter(|fault| fault.bit != Some(true)) {
+        let (name, at_ms) = (&fault.name, fault.from_ns / 1_000_000);
+        missed.push(format!("nothing shows that the {name} at {at_ms} ms did anything"));
+    }
+    let more = missed.len().saturating_sub(3);
+    let verdict = if missed.is_empty() {
+        Verdict::Valid
+    } else {
+        missed.truncate(3);
+        let rest = if more == 0 { String::new() } else { format!("; and {more} more") };
+        Verdict::Unknown(format!("{}{rest}", missed.join("; ")))
+    };
+    let grounds = format!(
+        "{} acknowledged of {}, {leader_changes} changes of leader, {} faults",
+        counts.ok,
+        history.operations.len(),
+        faults.len()
+    );
+    Finding { checker: "coverage", verdict, grounds }
+}
+
+impl Counts {
+    fn of(history: &History) -> Self {
+        let mut counts = Self::default();
+        let broken_ns = history.faults.first().map(|event| event.time_ns);
+        let healings = history.faults.iter().filter(|event| event.function == Function::Heal);
+        let healed_ns = healings.map(|event| event.time_ns).max();
+        for operation in &history.operations {
+            let of_function = counts.functions.entry(operation.function).or_default();
+            let call_ns = operation.call.time_ns;
+            let phase = match (broken_ns, healed_ns) {
+                (_, Some(healed_ns)) if healed_ns <= call_ns => "after the healing",
+                (Some(broken_ns), _) if broken_ns <= call_ns => "under faults",
+                _ => "before the first fault",
+            };
+            let of_phase = counts.phases.entry(phase).or_default();
+            let Outcome::Ok(_, answer) = &operation.outcome else { continue };
+            counts.ok += 1;
+            *of_function += 1;
+            *of_phase += 1;
+            let Some(shard) = answer.shard else { continue };
+            *counts.shards.entry(shard).or_default() += 1;
+            counts.terms.extend(answer.term.map(|term| (shard, term)));
+        }
+        counts
+    }
+
+    /// Each term of a shard beyond its first is a change.
+    fn leader_changes(&self) -> u64 {
+        let led: BTreeSet<u32> = self.terms.iter().map(|(shard, _)| *shard).collect();
+        (self.terms.len() - led.len()) as u64
+    }
+}
+
+/// What the functions are called in a sentence.
+pub fn name(function: Function) -> &'static str {
+    match function {
+        Function::Read => "reads",
+        Function::Write => "writes",
+        Function::Cas => "compare-and-swaps",
+        Function::Delete => "deletions",
+        Function::Add => "additions",
+        Function::ReadAll => "readings of the set",
+        Function::Fault => "faults",
+        Function::Heal => "healings",
+    }
+}
+
+/// What one of them does.
+pub fn verb(function: Function) -> &'static str {
+    match function {
+        Function::Read => "read",
+        Function::Write => "write",
+        Function::Cas => "cas",
+        Function::Delete => "delete",
+        Function::Add => "add",
+        Function::ReadAll => "read all:",
+        Function::Fault => "break",
+        Function::Heal => "heal",
+    }
+}

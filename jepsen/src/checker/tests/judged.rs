@@ -1,0 +1,246 @@
+//! Each judge of whole histories, on the shortest ones that it must tell apart.
+
+use crate::checker::{Finding, Verdict};
+use crate::history::{Event, History, Pairing};
+use crate::judge::{Settings, judge};
+
+/// A history, written down operation by operation.
+#[derive(Default)]
+struct Script {
+    pairing: Pairing,
+    index: u64,
+    ms: u64,
+}
+
+impl Script {
+    /// Goes on at this time.
+    fn at(mut self, ms: u64) -> Self {
+        self.ms = ms;
+        self
+    }
+
+    /// Adds an event; the time goes on by 1 ms.
+    fn event(mut self, members: &str) -> Self {
+        let (index, time) = (self.index, self.ms * 1_000_000);
+        let line = format!("{{\"index\":{index},\"time\":{time},{members}}}");
+        let event: Event = serde_json::from_str(&line).expect(&line);
+        self.pairing.take(event).expect(&line);
+        (self.index, self.ms) = (self.index + 1, self.ms + 1);
+        self
+    }
+
+    /// Adds an operation that is done at once: what both its events say, and the end alone.
+    fn ok(self, both: &str, end: &str) -> Self {
+        let invoked = self.event(&format!("\"process\":1,\"type\":\"invoke\",{both}"));
+        // The value that was read replaces the one that was asked with.
+        let comma = if end.is_empty() { "" } else { "," };
+        invoked.event(&format!("\"process\":1,\"type\":\"ok\",{both}{comma}{end}"))
+    }
+
+    fn fault(self, function: &str, fault: &str) -> Self {
+        self.event(&format!(
+            "\"process\":\"nemesis\",\"type\":\"info\",\"f\":\"{function}\",\"fault\":{fault}"
+        ))
+    }
+
+    fn history(self) -> History {
+        self.pairing.finish()
+    }
+
+    /// What one checker says.
+    fn says(self, checker: &str) -> Option<Finding> {
+        let judgement = judge(&self.history(), &Settings::default());
+        judgement.findings.into_iter().find(|finding| finding.checker == checker)
+    }
+
+    #[track_caller]
+    fn is(self, checker: &str, word: &str, why: &str) {
+        let found = self.says(checker).expect("it has something to say");
+        assert_eq!(found.verdict.word(), word, "{found:?}");
+        let said = match &found.verdict {
+            Verdict::Valid => "",
+            Verdict::Invalid(found) => &found.why,
+            Verdict::Unknown(why) => why,
+        };
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+fn begin() -> Script {
+    Script::default()
+}
+
+const WRITE_1: &str = r#""f":"write","key":"k","value":1"#;
+const WRITE_2: &str = r#""f":"write","key":"k","value":2"#;
+const READ: &str = r#""f":"read","key":"k""#;
+const LEASE: &str = r#""f":"read","key":"k","mode":"lease""#;
+const STALE: &str = r#""f":"read","key":"k","mode":"stale""#;
+
+/// The facts of an answer of shard 1.
+fn facts(revision: u64, applied: u64, log_time: u64) -> String {
+    let revision = if revision == 0 { String::new() } else { format!("\"revision\":{revision},") };
+    format!("\"shard\":1,{revision}\"applied\":{applied},\"log_time_ms\":{log_time}")
+}
+
+fn read(value: u64, revision: u64, applied: u64, log_time: u64) -> String {
+    let value = if value == 0 { "null".to_owned() } else { value.to_string() };
+    format!("\"value\":{value},{}", facts(revision, applied, log_time))
+}
+
+#[test]
+fn lease_reads_are_judged_apart() {
+    let written = || begin().ok(WRITE_1, &facts(1, 1, 10)).ok(WRITE_2, &facts(2, 2, 20));
+    let right = || written().ok(LEASE, &read(2, 2, 2, 21));
+    right().is("lease", "valid", "");
+    let wrong = || written().ok(LEASE, &read(1, 1, 1, 11));
+    wrong().is("lease", "invalid", "a read missed a write");
+    wrong().is("linearizable", "valid", "");
+    wrong().is("monotonic", "invalid", "the count of shard 1 goes back from 2 to 1");
+    // An answer that promises more is held to that.
+    let invoke = format!("\"process\":2,\"type\":\"invoke\",{LEASE}");
+    let facts = read(1, 1, 1, 11);
+    let ok = format!("\"process\":2,\"type\":\"ok\",{READ},\"mode\":\"linearizable\",{facts}");
+    written().event(&invoke).event(&ok).is("linearizable", "invalid", "a read missed a write");
+}
+
+#[test]
+fn an_answer_promises_no_less_than_was_asked_for() {
+    let invoke = r#""process":1,"type":"invoke","f":"read","key":"k","mode":"linearizable""#;
+    let ok = r#""process":1,"type":"ok","f":"read","key":"k","value":null,"mode":"stale""#;
+    begin().event(invoke).event(ok).is("linearizable", "invalid", "promises less");
+}
+
+#[test]
+fn versions_that_lie_are_found_where_the_values_are_right() {
+    let written = || begin().ok(WRITE_1, &facts(1, 1, 10)).ok(WRITE_2, &facts(2, 2, 20));
+    written().is("certificate", "valid", "");
+    let lied = || written().ok(READ, &read(2, 1, 2, 21));
+    lied().is("linearizable", "valid", "");
+    lied().is("certificate", "invalid", "different versions of one value");
+    let twice = begin()
+        .ok(WRITE_1, &facts(1, 1, 10))
+        .ok(r#""f":"write","key":"other","value":9"#, &facts(1, 1, 11));
+    twice.is("certificate", "invalid", "two mutations of shard 1 have the revision 1");
+    begin().ok(WRITE_1, &facts(2, 1, 10)).is("certificate", "invalid", "its revision is 2");
+    begin().ok(WRITE_1, "").is("certificate", "unknown", "no answer names a revision");
+}
+
+#[test]
+fn a_stale_answer_is_as_old_as_it_admits() {
+    let aged = |at: u64, age: u64, read: String| {
+        let written = begin().ok(WRITE_1, &facts(1, 1, 10)).ok(WRITE_2, &facts(2, 2, 20)).at(at);
+        written.ok(STALE, &format!("{read},\"staleness_ms\":{age}"))
+    };
+    aged(1_000, 980, read(1, 1, 1, 10)).is("stale", "valid", "");
+    aged(1_000, 900, read(1, 1, 1, 10)).is("stale", "invalid", "admits 900 ms misses");
+    aged(1_000, 900, read(0, 0, 1, 10)).is("stale", "invalid", "admits 900 ms misses");
+    // Without counts it is the values that tell.
+    aged(1_000, 900, "\"value\":1".to_owned()).is("stale", "invalid", "admits 900 ms misses");
+    aged(1_000, 980, "\"value\":1".to_owned()).is("stale", "valid", "");
+    aged(1_000, 0, read(2, 2, 2, 20)).is("stale", "valid", "");
+    aged(1_000, 0, read(7, 2, 2, 20)).is("stale", "invalid", "nobody wrote");
+    let early = begin().ok(STALE, r#""value":1,"staleness_ms":5"#).ok(WRITE_1, &facts(1, 1, 10));
+    early.is("stale", "invalid", "before its write had begun");
+    begin().ok(STALE, &read(0, 0, 0, 1)).is("stale", "unknown", "do not say how old");
+    // It is no matter of the others.
+    let finding = aged(1_000, 980, read(1, 1, 1, 10)).says("linearizable").expect("writes are");
+    assert_eq!(finding.verdict, Verdict::Valid);
+}
+
+#[test]
+fn a_shards_clock_never_goes_back() {
+    let back = begin().ok(WRITE_1, &facts(1, 1, 10)).ok(READ, &read(1, 1, 1, 9));
+    back.is("monotonic", "invalid", "the clock of shard 1 goes back from 10 to 9");
+    // Those that overlap have no order.
+    let invoke = r#""process":2,"type":"invoke","f":"read","key":"k""#;
+    let ok =
+        format!("\"process\":2,\"type\":\"ok\",\"f\":\"read\",\"key\":\"k\",{}", read(0, 0, 0, 9));
+    let overlap = begin().event(invoke).ok(WRITE_1, &facts(1, 1, 10)).event(&ok);
+    overlap.is("monotonic", "valid", "");
+}
+
+#[test]
+fn keys_expire_by_log_time() {
+    let with_ttl = format!("{WRITE_1},\"ttl_ms\":100");
+    let written = || begin().ok(&with_ttl, &facts(1, 1, 1_000));
+    let gone = || written().ok(READ, &read(0, 0, 1, 1_100));
+    gone().is("ttl", "valid", "");
+    gone().is("linearizable", "valid", "");
+    let seen = |log_time| written().ok(READ, &read(1, 1, 1, log_time));
+    seen(1_099).is("ttl", "unknown", "no key was read after it had expired");
+    seen(1_100).is("ttl", "invalid", "0 ms past its deadline");
+    let early = written().ok(READ, &read(0, 0, 1, 1_050));
+    early.is("ttl", "invalid", "gone 50 ms before its deadline");
+    let deleted = written().ok(r#""f":"delete","key":"k""#, &facts(2, 2, 1_010));
+    let deleted = deleted.ok(READ, &read(0, 0, 2, 1_050));
+    deleted.is("ttl", "unknown", "no key was read");
+    // Of an open write nobody knows the deadline; that it comes back is wrong all the same.
+    let open = format!("\"process\":2,\"type\":\"invoke\",{with_ttl}");
+    let risen = begin().event(&open).ok(READ, &read(1, 1, 1, 1_000));
+    let risen = risen.ok(READ, &read(0, 0, 1, 1_200)).ok(READ, &read(1, 1, 1, 1_300));
+    risen.is("ttl", "invalid", "it was absent, and then it was there again");
+}
+
+#[test]
+fn a_set_keeps_what_was_added() {
+    let add = |value: u64| format!("\"f\":\"add\",\"key\":\"e{value}\",\"value\":{value}");
+    let all = |seen: &str| format!("\"value\":{seen}");
+    let added = || begin().ok(&add(1), "").ok(&add(2), "");
+    let reading = r#""f":"read-all""#;
+    added().ok(reading, &all("[2,1]")).is("set", "valid", "");
+    added().ok(reading, &all("[2]")).is("set", "invalid", "the element 1 is lost");
+    let stale = added().ok(reading, &all("[2]")).ok(reading, &all("[1,2]"));
+    stale.is("set", "invalid", "the element 1 is missing, and there again later");
+    added().ok(reading, &all("[1,2,3]")).is("set", "invalid", "nobody added 3");
+    added().ok(reading, &all("[1,2,2]")).is("set", "invalid", "the element 2 is doubled");
+    let unread = begin().ok(&add(1), "").ok(reading, &all("[1]")).ok(&add(2), "");
+    unread.is("set", "unknown", "1 elements were known to nobody");
+    let open = format!("\"process\":2,\"type\":\"invoke\",{}", add(3));
+    let refused = format!("\"process\":2,\"type\":\"fail\",{}", add(3));
+    added().event(&open).ok(reading, &all("[1,2]")).is("set", "valid", "");
+    added().event(&open).ok(reading, &all("[1,2,3]")).is("set", "valid", "");
+    let seen = added().event(&open).ok(reading, &all("[1,2,3]")).ok(reading, &all("[1,2]"));
+    seen.is("set", "invalid", "the element 3 is lost");
+    let back = added().event(&open).event(&refused).ok(reading, &all("[1,2,3]"));
+    back.is("set", "invalid", "although its addition was refused");
+    added().ok(reading, &all("[1,2,3]")).event(&open).is("set", "invalid", "before it was added");
+}
+
+#[test]
+fn what_is_healed_serves_again() {
+    let broken = || {
+        let written = begin().ok(WRITE_1, &facts(1, 1, 10));
+        written.fault("fault", r#"{"name":"kill","nodes":[2],"bit":true}"#)
+    };
+    broken().is("liveness", "unknown", "nothing was healed");
+    let healed = || broken().at(2_000).fault("heal", r#"{"name":"kill"}"#);
+    healed().ok(READ, &read(1, 1, 1, 11)).is("liveness", "valid", "");
+    healed().is("liveness", "unknown", "the history ends before");
+    let late = || healed().at(40_000);
+    late().ok(READ, &read(1, 1, 1, 11)).is("liveness", "invalid", "shard 1 did not answer within");
+    // A stale answer needs no majority.
+    let stale = || healed().ok(STALE, &format!("{},\"staleness_ms\":1", read(1, 1, 1, 11)));
+    stale().is("liveness", "unknown", "shard 1 answered nothing");
+    assert!(begin().ok(WRITE_1, "").says("liveness").is_none());
+}
+
+#[test]
+fn green_needs_work_and_evidence() {
+    let worked = |fault: &str| {
+        let begun = begin().ok(WRITE_1, &facts(1, 1, 10)).fault("fault", fault);
+        let worked = (0..100).fold(begun, |script, _| script.ok(READ, &read(1, 1, 1, 10)));
+        let healed = worked.fault("heal", r#"{"name":"kill"}"#);
+        healed.ok(READ, &read(1, 1, 1, 10))
+    };
+    worked(r#"{"name":"kill","bit":true}"#).is("coverage", "valid", "");
+    let toothless = "nothing shows that the kill at 2 ms did anything";
+    worked(r#"{"name":"kill","bit":false}"#).is("coverage", "unknown", toothless);
+    worked(r#"{"name":"kill"}"#).is("coverage", "unknown", toothless);
+    begin().ok(WRITE_1, "").is("coverage", "unknown", "acknowledged operations: 1 where 100");
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &Settings::default());
+    assert_eq!(whole.verdict, Verdict::Valid);
+    let mut settings = Settings::default();
+    settings.minima.leader_changes = 1;
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
+    assert!(matches!(whole.verdict, Verdict::Unknown(_)), "{whole:?}");
+}

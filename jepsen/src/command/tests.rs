@@ -1,0 +1,80 @@
+use std::fs;
+
+use super::check::{conclude, exit, read, table};
+use super::export::edn;
+use super::*;
+use crate::checker::{CounterExample, Verdict};
+use crate::judge::Settings;
+use crate::run::Outcome;
+
+const LINES: &str = r#"{"index":0,"time":0,"process":1,"type":"invoke","f":"write","key":"k","value":7}
+{"index":1,"time":1000000,"process":1,"type":"ok","f":"write","key":"k","value":7,"revision":3}
+{"index":2,"time":2000000,"process":2,"type":"invoke","f":"cas","key":"k","value":[null,8]}
+{"index":3,"time":3000000,"process":"nemesis","type":"info","f":"fault","fault":{"name":"kill"}}
+{"index":4,"time":4000000,"process":2,"type":"info","f":"cas","key":"k","value":[null,8],"error":"timeout"}
+{"index":5,"time":5000000,"process":1,"type":"invoke","f":"read","key":"k","mode":"lease"}
+{"index":6,"time":6000000,"process":1,"type":"ok","f":"read","key":"k","value":null,"mode":"linearizable"}
+"#;
+
+#[test]
+fn a_folder_is_judged_again() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    let missing = read(dir.path()).expect_err("there is no history");
+    assert!(matches!(missing, CommandError::NoRun(_)) && missing.exit() == Exit::Usage);
+    fs::write(dir.path().join(folder::HISTORY), LINES).expect("there is room for a file");
+    let history = read(dir.path()).expect("it is a history");
+    let judgement = conclude(dir.path(), &history, &Settings::default()).expect("it is judged");
+    assert_eq!(exit(&judgement.verdict), Exit::Violation);
+    let text = table(&history, &judgement);
+    for shown in ["invalid: 3 operations", "k: a read missed a write", "write k := 7", "unknown"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    let results = fs::read(dir.path().join(folder::RESULTS)).expect("it was written");
+    let results: serde_json::Value = serde_json::from_slice(&results).expect("it is JSON");
+    assert_eq!(results["verdict"], "invalid");
+    let operations = &results["checkers"][0]["operations"];
+    assert_eq!(operations.as_array().map(Vec::len), Some(2), "{results}");
+    assert_eq!((&operations[0]["value"], &operations[1]["f"]), (&7.into(), &"read".into()));
+    assert!(dir.path().join(folder::REPORT).is_file());
+}
+
+#[test]
+fn a_history_is_written_as_jepsen_does() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    fs::write(dir.path().join(folder::HISTORY), LINES).expect("there is room for a file");
+    let text = edn(&read(dir.path()).expect("it is a history"));
+    let lines: Vec<&str> = text.lines().collect();
+    let expected = [
+        r#"{:index 0, :time 0, :process 1, :type :invoke, :f :write, :value ["k" 7]}"#,
+        r#"{:index 1, :time 1000000, :process 1, :type :ok, :f :write, :value ["k" 7], :revision 3}"#,
+        r#"{:index 2, :time 2000000, :process 2, :type :invoke, :f :cas, :value ["k" [nil 8]]}"#,
+        r#"{:index 3, :time 3000000, :process :nemesis, :type :info, :f :fault, :value "{\"name\":\"kill\"}"}"#,
+        r#"{:index 4, :time 4000000, :process 2, :type :info, :f :cas, :value ["k" [nil 8]], :error "timeout"}"#,
+        r#"{:index 5, :time 5000000, :process 1, :type :invoke, :f :read, :value ["k" nil]}"#,
+        r#"{:index 6, :time 6000000, :process 1, :type :ok, :f :read, :value ["k" nil]}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_run_exits_with_the_gravest_that_it_found() {
+    let wrong =
+        CounterExample { why: String::new(), key: None, operations: Vec::new(), minimal: true };
+    let well = Outcome { ours: true, served_after_ms: Some(1), ..Outcome::default() };
+    let panicked = Outcome { panics: vec!["n1".to_owned()], ..well.clone() };
+    let ended = Outcome { ended: vec!["n1".to_owned()], ..well.clone() };
+    let gone = Outcome { served_after_ms: None, ..ended.clone() };
+    // Nodes of others are not watched.
+    let others = Outcome::default();
+    for (outcome, if_valid) in [
+        (&well, Exit::Done),
+        (&others, Exit::Done),
+        (&panicked, Exit::Unexpected),
+        (&ended, Exit::Unexpected),
+        (&gone, Exit::Unhealthy),
+    ] {
+        assert_eq!(run::exit(&Verdict::Valid, outcome), if_valid, "{outcome:?}");
+        assert_eq!(run::exit(&Verdict::Unknown(String::new()), outcome), Exit::Undecided);
+        assert_eq!(run::exit(&Verdict::Invalid(wrong.clone()), outcome), Exit::Violation);
+    }
+}

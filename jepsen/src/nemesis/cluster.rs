@@ -1,0 +1,63 @@
+//! What the nodes say of themselves: who leads, and whether all serve.
+
+use std::time::Duration;
+
+use steadfast_cli::api::cluster::{ClusterView, Role};
+use steadfast_cli::client::{Client, ClientError};
+
+/// How long to wait for a node to speak for itself.
+const VIEW_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Asks nodes.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    client: Client,
+}
+
+impl Observer {
+    /// Returns one that asks at these endpoints.
+    pub fn new(endpoints: &[String]) -> Result<Self, ClientError> {
+        Ok(Self { client: Client::new(endpoints, Some(VIEW_TIMEOUT))? })
+    }
+
+    /// Returns what each node says that answers.
+    pub async fn views(&self) -> Vec<ClusterView> {
+        let mut views = Vec::new();
+        for endpoint in self.client.endpoints() {
+            // A view takes more time than it may have if the node does not answer.
+            let view = tokio::time::timeout(VIEW_TIMEOUT, self.client.view(endpoint)).await;
+            views.extend(view.ok().and_then(Result::ok));
+        }
+        views
+    }
+
+    /// Returns the node that leads a shard: of several that say so the one in the highest term.
+    pub async fn leader(&self, shard: u32) -> Option<u32> {
+        let views = self.views().await;
+        let leaders = views.iter().filter_map(|view| {
+            let leads = |it: &&_| leads(it, shard);
+            let shard = view.shards.iter().find(leads)?;
+            Some((term(&shard.term), view.node?))
+        });
+        leaders.max().map(|(_, node)| node)
+    }
+
+    /// Returns whether every node answers and is ready, and every shard is led.
+    pub async fn is_whole(&self) -> bool {
+        let views = self.views().await;
+        let ready = |view: &ClusterView| view.unready.is_none() && view.cluster.is_some();
+        let led = |view: &ClusterView| view.shards.iter().all(|shard| shard.leader.is_some());
+        views.len() == self.client.endpoints().len()
+            && views.iter().all(|view| ready(view) && led(view))
+    }
+}
+
+fn leads(view: &steadfast_cli::api::cluster::ShardView, shard: u32) -> bool {
+    view.id == shard && view.role == Role::Leader
+}
+
+/// Returns a term, `term.node`, as numbers, which compare as terms do.
+fn term(text: &str) -> (u64, u64) {
+    let (number, node) = text.split_once('.').unwrap_or((text, ""));
+    (number.parse().unwrap_or_default(), node.parse().unwrap_or_default())
+}

@@ -1,0 +1,292 @@
+//! Single faults: how each is done and undone, and what shows that it bit.
+//!
+//! What each returns is what goes into the history: whom it hit, and `bit` where that is decided,
+//! which for some is only when they end.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use steadfast_cli::client::Client;
+use tokio::time::Instant;
+
+use super::Nemesis;
+use super::driver::{Driver, start};
+use super::schedule::{Fault, Shape, Whom};
+use crate::env::disk::Lost;
+use crate::env::pid::Process;
+use crate::env::tool::STRACE;
+use crate::env::{EnvError, Link};
+
+#[cfg(test)]
+mod tests;
+
+/// How long a single request of the harness may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for strace to take hold of a node.
+const ATTACH_MAX: Duration = Duration::from_secs(2);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What undoes a fault.
+#[derive(Debug)]
+pub(super) enum Active {
+    Nothing,
+    /// These nodes are down.
+    Down(Vec<u32>),
+    /// These nodes are paused.
+    Paused(Vec<u32>),
+    /// These links are cut; so many bytes had met a cut before.
+    Cut(Vec<Link>, Option<u64>),
+    /// The disk of this node is full.
+    Full(u32),
+    /// The disk of this node is frozen.
+    Frozen(u32),
+    /// Somebody makes the syncs of this node fail.
+    Failing(u32, Child),
+}
+
+impl Driver {
+    /// Does it. Null: there was nobody to do it to, for all are down already.
+    pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
+        for node in &mut self.env.nodes {
+            node.reap();
+        }
+        let hit = self.resolve(fault.whom).await;
+        if hit.is_empty() {
+            return Ok((Active::Nothing, Value::Null));
+        }
+        match fault.name {
+            Nemesis::Kill => Ok(self.kill(hit)),
+            Nemesis::Pause => Ok(self.pause(hit).await),
+            Nemesis::Partition => self.partition(&hit, fault.shape.unwrap_or(Shape::Apart)).await,
+            Nemesis::PowerCut | Nemesis::PowerCutAll => self.cut_power(hit).await,
+            Nemesis::Transfer => Ok((Active::Nothing, self.transfer().await)),
+            Nemesis::Snapshot => Ok((Active::Nothing, self.snapshot().await)),
+            Nemesis::DiskFull => self.fill(hit[0]).await,
+            Nemesis::DiskFreeze => self.freeze(hit[0]).await,
+            Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+        }
+    }
+
+    /// Undoes it.
+    pub(super) async fn undo(&mut self, active: Active) -> Result<Value, EnvError> {
+        match active {
+            Active::Nothing => Ok(Value::Null),
+            Active::Down(nodes) => {
+                for &id in &nodes {
+                    start(self.node(id))?;
+                }
+                Ok(json!({ "nodes": nodes }))
+            }
+            Active::Paused(nodes) => {
+                let went_on: Vec<_> =
+                    nodes.into_iter().filter(|&id| self.node(id).go_on()).collect();
+                Ok(json!({ "nodes": went_on }))
+            }
+            Active::Cut(links, held) => {
+                let packets = self.env.heal(&links).await?;
+                let bytes = self.env.held().zip(held).map(|(now, before)| now - before);
+                let bit = 0 < packets || bytes.is_some_and(|bytes| 0 < bytes);
+                Ok(json!({ "packets_lost": packets, "bytes_held": bytes, "bit": bit }))
+            }
+            Active::Full(id) => {
+                let cleared = self.disk(id).clear();
+                cleared.map_err(|error| EnvError::Other(format!("n{id} stays full: {error}")))?;
+                Ok(json!({ "nodes": [id] }))
+            }
+            Active::Frozen(id) => {
+                self.disk(id).thaw().await?;
+                Ok(json!({ "nodes": [id] }))
+            }
+            Active::Failing(id, child) => self.fail_no_more(id, child),
+        }
+    }
+
+    /// Returns the ids of those who are meant and are up.
+    async fn resolve(&self, whom: Whom) -> Vec<u32> {
+        let up: Vec<u32> =
+            self.env.nodes.iter().filter(|node| node.runs()).map(|it| it.place.id).collect();
+        let mut meant = self.meant(whom).await;
+        meant.retain(|id| up.contains(id));
+        // One is as good as another.
+        if meant.is_empty() { up.into_iter().take(1).collect() } else { meant }
+    }
+
+    async fn meant(&self, whom: Whom) -> Vec<u32> {
+        let count = self.count_nodes();
+        match whom {
+            Whom::Node(id) => vec![id],
+            // Without a leader somebody must do.
+            Whom::Leader(shard) => {
+                vec![self.observer.leader(shard).await.unwrap_or(shard % count + 1)]
+            }
+            Whom::Majority(first) => {
+                (0..count / 2 + 1).map(|i| (first - 1 + i) % count + 1).collect()
+            }
+            Whom::All => (1..=count).collect(),
+        }
+    }
+
+    fn count_nodes(&self) -> u32 {
+        u32::try_from(self.env.nodes.len()).expect("there are few nodes")
+    }
+
+    fn node(&mut self, id: u32) -> &mut crate::env::node::Node {
+        &mut self.env.nodes[id as usize - 1]
+    }
+
+    fn disk(&self, id: u32) -> &crate::env::disk::Disk {
+        &self.env.disks[id as usize - 1]
+    }
+
+    fn kill(&mut self, nodes: Vec<u32>) -> (Active, Value) {
+        let killed: Vec<Process> = nodes.iter().filter_map(|&id| self.node(id).kill()).collect();
+        let bit = !killed.is_empty() && killed.iter().all(|process| !process.lives());
+        let pids: Vec<_> = killed.iter().map(|process| process.pid).collect();
+        let evidence = json!({ "nodes": nodes, "pids": pids, "bit": bit });
+        (Active::Down(nodes), evidence)
+    }
+
+    async fn pause(&mut self, nodes: Vec<u32>) -> (Active, Value) {
+        let (mut paused, mut states) = (Vec::new(), Vec::new());
+        for id in nodes {
+            if let Some(process) = self.node(id).pause().await {
+                paused.push(id);
+                states.push(process.state());
+            }
+        }
+        let bit = !paused.is_empty() && states.iter().all(|state| *state == Some('T'));
+        let evidence = json!({ "nodes": paused, "states": states, "bit": bit });
+        (Active::Paused(paused), evidence)
+    }
+
+    async fn partition(&self, hit: &[u32], shape: Shape) -> Result<(Active, Value), EnvError> {
+        let links = links(self.count_nodes(), hit, shape);
+        let held = self.env.held();
+        self.env.cut(&links).await?;
+        let evidence = json!({ "nodes": hit, "links": links });
+        Ok((Active::Cut(links, held), evidence))
+    }
+
+    async fn cut_power(&mut self, nodes: Vec<u32>) -> Result<(Active, Value), EnvError> {
+        // All machines lose power at once: no node hears of another's end before its own.
+        for &id in &nodes {
+            let wrote = self.disk(id).write_canary();
+            wrote.map_err(|error| EnvError::Other(format!("the disk of n{id}: {error}")))?;
+        }
+        for &id in &nodes {
+            self.node(id).kill();
+        }
+        let mut lost = Vec::new();
+        for &id in &nodes {
+            lost.push(self.disk(id).cut().await?);
+        }
+        let bit = lost.iter().all(|lost| 0 < lost.canary_bytes + lost.node_bytes);
+        let sum = |of: fn(&Lost) -> u64| lost.iter().map(of).sum::<u64>();
+        let evidence = json!({
+            "nodes": nodes,
+            "node_bytes_lost": sum(|lost| lost.node_bytes),
+            "canary_bytes_lost": sum(|lost| lost.canary_bytes),
+            "bit": bit,
+        });
+        Ok((Active::Down(nodes), evidence))
+    }
+
+    /// Has every shard led by the next node.
+    async fn transfer(&self) -> Value {
+        let mut moved = Vec::new();
+        let Some(client) = self.client(None) else { return json!({ "bit": false }) };
+        for shard in 1..=self.shards {
+            let Some(leader) = self.observer.leader(shard).await else { continue };
+            let to = leader % self.count_nodes() + 1;
+            // One that is refused is not counted: the node may be down or behind.
+            if let Ok(answer) = client.transfer_leader(shard, to).await {
+                moved.push(json!({ "shard": shard, "from": leader, "to": answer.leader }));
+            }
+        }
+        json!({ "bit": !moved.is_empty(), "moved": moved })
+    }
+
+    /// Has every node snapshot every shard.
+    async fn snapshot(&self) -> Value {
+        let mut taken = Vec::new();
+        for node in self.env.nodes.iter().filter(|node| node.runs()) {
+            let Some(client) = self.client(Some(node.endpoint())) else { continue };
+            for shard in 1..=self.shards {
+                // One that is refused is not counted.
+                if let Ok(answer) = client.snapshot(shard).await {
+                    taken.push(json!({ "shard": shard, "node": answer.node, "to": answer.index }));
+                }
+            }
+        }
+        json!({ "bit": !taken.is_empty(), "taken": taken })
+    }
+
+    fn client(&self, endpoint: Option<String>) -> Option<Client> {
+        let all = || self.env.nodes.iter().map(crate::env::node::Node::endpoint).collect();
+        let endpoints = endpoint.map_or_else(all, |one| vec![one]);
+        Client::new(&endpoints, Some(REQUEST_TIMEOUT)).ok()
+    }
+
+    async fn fill(&self, id: u32) -> Result<(Active, Value), EnvError> {
+        let bytes = self.disk(id).fill().await?;
+        Ok((Active::Full(id), json!({ "nodes": [id], "bytes": bytes, "bit": 0 < bytes })))
+    }
+
+    async fn freeze(&self, id: u32) -> Result<(Active, Value), EnvError> {
+        self.disk(id).freeze().await?;
+        Ok((Active::Frozen(id), json!({ "nodes": [id], "bit": true })))
+    }
+
+    async fn fail_syncs(&mut self, id: u32) -> Result<(Active, Value), EnvError> {
+        let Some(process) = self.node(id).process() else {
+            return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
+        };
+        let child = Command::new(STRACE.path()?)
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
+            .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &process.pid.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| EnvError::Other(format!("strace does not start: {error}")))?;
+        if let Some(tracer) = Process::find(child.id()) {
+            self.env.note(tracer)?;
+        }
+        // The node notices when it next syncs; clients see to that.
+        let deadline = Instant::now() + ATTACH_MAX;
+        while process.lives() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
+    }
+
+    /// Lets syncs succeed again, and starts the node, which must have ended.
+    fn fail_no_more(&mut self, id: u32, mut child: Child) -> Result<Value, EnvError> {
+        // Both fail only if it has ended, as it does with the node.
+        drop(child.kill());
+        drop(child.wait());
+        let node = self.node(id);
+        // It is meant to: one that goes on after that would not know what is on its disk.
+        let ended = node.reap().then(|| node.ended.pop()).flatten();
+        start(node)?;
+        Ok(json!({ "nodes": [id], "ended": ended, "bit": ended.is_some() }))
+    }
+}
+
+/// Returns the links that a partition cuts.
+fn links(count: u32, hit: &[u32], shape: Shape) -> Vec<Link> {
+    let all = (1..=count).flat_map(|from| (1..=count).map(move |to| Link { from, to }));
+    let is_cut = |link: &Link| {
+        let (from, to) = (hit.contains(&link.from), hit.contains(&link.to));
+        let distance = link.from.abs_diff(link.to);
+        match shape {
+            Shape::Apart => from != to,
+            Shape::Mute => from && !to,
+            Shape::Deaf => !from && to,
+            Shape::Bridge => !from && !to,
+            Shape::Ring => 1 < distance && distance < count - 1,
+        }
+    };
+    all.filter(|link| link.from != link.to && is_cut(link)).collect()
+}

@@ -1,0 +1,113 @@
+//! Faults: what is broken, how it is healed, and what shows that it bit.
+//!
+//! | Nemesis | It does | Evidence that it bit |
+//! |---|---|---|
+//! | `kill` | `kill -9`; started again when it ends | the process is gone |
+//! | `pause` | SIGSTOP, then SIGCONT | the state of the process is T |
+//! | `partition` | loses what nodes send each other; clients still reach all | packets that met the rule, or bytes that the proxy held |
+//! | `power-cut`, `power-cut-all` | kill, then the disk forgets what was not synced | bytes that were written and are gone |
+//! | `transfer` | moves leaders, one after another | the cluster says who leads now |
+//! | `snapshot` | all nodes snapshot all shards | the entry that the snapshot covers |
+//! | `disk-full` | fills the disk | bytes that it took |
+//! | `disk-freeze` | the disk answers no write | it says that it is frozen |
+//! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
+//!
+//! ```text
+//!   schedule    what happens when, from a seed
+//!   driver      does it, undoes it, and notes both in the history
+//!   inject      one fault: done, undone, proved
+//!   cluster     who leads what
+//! ```
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::env::Kind;
+use crate::env::tool::{FSFREEZE, STRACE, Tool};
+
+pub mod cluster;
+pub mod driver;
+mod inject;
+pub mod schedule;
+
+/// A kind of fault.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nemesis {
+    /// Nodes are killed: one, the leader, a majority, all.
+    Kill,
+    /// Nodes stop in their tracks and go on.
+    Pause,
+    /// Nodes do not hear one another.
+    Partition,
+    /// Machines lose power, with all that was not on disk.
+    PowerCut,
+    /// The same of all machines at once.
+    PowerCutAll,
+    /// Leaders are moved about.
+    Transfer,
+    /// Snapshots are taken.
+    Snapshot,
+    /// A disk has no room.
+    DiskFull,
+    /// A disk answers no write.
+    DiskFreeze,
+    /// A sync fails.
+    SyncError,
+}
+
+impl Nemesis {
+    /// Returns what it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Partition => "partition",
+            Self::PowerCut => "power-cut",
+            Self::PowerCutAll => "power-cut-all",
+            Self::Transfer => "transfer",
+            Self::Snapshot => "snapshot",
+            Self::DiskFull => "disk-full",
+            Self::DiskFreeze => "disk-freeze",
+            Self::SyncError => "sync-error",
+        }
+    }
+
+    /// Returns for how many milliseconds one lasts.
+    fn lasts_ms(self) -> Range<u64> {
+        match self {
+            Self::Kill => 300..3000,
+            Self::Pause | Self::DiskFreeze => 500..4000,
+            Self::Partition => 1500..5000,
+            Self::PowerCut | Self::PowerCutAll => 100..600,
+            Self::Transfer | Self::Snapshot => 500..1000,
+            Self::DiskFull => 1000..3000,
+            Self::SyncError => 1500..2500,
+        }
+    }
+
+    /// Returns whether the other may begin while this one lasts. Where both could come to nothing
+    /// because of one another, there would be no evidence.
+    fn goes_with(self, other: Self) -> bool {
+        let lasting = matches!(self, Self::Kill | Self::Pause | Self::Partition);
+        lasting && matches!(other, Self::Kill | Self::Pause) && self != other
+    }
+
+    /// Returns why it cannot be done there, if it cannot.
+    pub fn missing(self, kind: Kind) -> Option<String> {
+        let as_root = |tool: Option<Tool>| match (kind, tool) {
+            (Kind::Local, _) => Some("needs root, and --env netns".to_owned()),
+            (Kind::Netns, Some(tool)) => tool.path().err().map(|error| error.to_string()),
+            (Kind::Netns, None) => None,
+        };
+        match self {
+            Self::Kill | Self::Pause | Self::Partition | Self::Transfer | Self::Snapshot => None,
+            Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
+            Self::DiskFreeze => as_root(Some(FSFREEZE)),
+            Self::SyncError => as_root(Some(STRACE)),
+        }
+    }
+}

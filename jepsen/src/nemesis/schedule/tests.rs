@@ -1,0 +1,42 @@
+use clap::ValueEnum;
+
+use super::*;
+
+fn draw(seed: u64) -> Schedule {
+    Schedule::draw(Nemesis::value_variants(), 5, 6, 120_000, seed)
+}
+
+#[test]
+fn a_seed_draws_the_same_faults_and_another_others() {
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
+}
+
+#[test]
+fn every_kind_has_its_turn_and_all_end_in_time() {
+    for seed in 0..100 {
+        let schedule = draw(seed);
+        for kind in Nemesis::value_variants() {
+            assert!(schedule.steps.iter().any(|step| step.fault.name == *kind), "{seed} {kind:?}");
+        }
+        for step in &schedule.steps {
+            assert!(step.at_ms + step.lasts_ms <= 120_000, "{seed} {step:?}");
+        }
+        let pairs = schedule.steps.windows(2).filter(|two| two[0].fault.name == two[1].fault.name);
+        for two in pairs {
+            assert!(two[0].at_ms + two[0].lasts_ms < two[1].at_ms, "{seed} {two:?}");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_is_read_back_as_it_was_written() {
+    let schedule = draw(7);
+    let text = serde_json::to_string(&schedule).expect("it becomes JSON");
+    assert_eq!(serde_json::from_str::<Schedule>(&text).expect("it was just written"), schedule);
+}
+
+#[test]
+fn nothing_is_drawn_of_nothing() {
+    assert_eq!(Schedule::draw(&[], 3, 6, 60_000, 1).steps, []);
+}

@@ -1,0 +1,90 @@
+//! What was asked for, and what came of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::env::Kind;
+use crate::nemesis::Nemesis;
+use crate::nemesis::driver::Tally;
+use crate::nemesis::schedule::Schedule;
+use crate::workload::Workload;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What clients do.
+    pub workload: Workload,
+    /// What is broken.
+    pub nemeses: Vec<Nemesis>,
+    /// How many nodes.
+    pub nodes: u32,
+    /// How many shards.
+    pub shards: u32,
+    /// How many clients.
+    pub concurrency: usize,
+    /// How long the main phase is.
+    pub time: Duration,
+    /// What everything random is drawn from.
+    pub seed: u64,
+    /// Where nodes live.
+    pub kind: Kind,
+    /// The run's folder, absolute, which exists and is empty.
+    pub folder: PathBuf,
+    /// The program of the nodes.
+    pub program: PathBuf,
+    /// Seconds between two commits of a disk's journal; `None`: as the system does.
+    pub commit_s: Option<u32>,
+    /// The faults to follow, instead of drawing some.
+    pub schedule: Option<Schedule>,
+}
+
+/// What came of a run, judged or not.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Operations that were done.
+    pub ok: u64,
+    /// Operations that were certainly not done.
+    pub fail: u64,
+    /// Operations in doubt.
+    pub info: u64,
+    /// How often each kind of fault was tried, and bit.
+    pub faults: BTreeMap<&'static str, Tally>,
+    /// Kinds of faults that could not be done here, and why.
+    pub skipped: BTreeMap<&'static str, String>,
+    /// Whether nodes were ours to break.
+    pub ours: bool,
+    /// Milliseconds from the end of all faults until every node served; `None`: not in time.
+    pub served_after_ms: Option<u64>,
+    /// Nodes that ended although nobody killed them, and how.
+    pub ended: Vec<String>,
+    /// Nodes that panicked: lines of their logs.
+    pub panics: Vec<String>,
+}
+
+impl Outcome {
+    /// Returns whether every node served again in the end, as far as nodes were broken.
+    pub fn served(&self) -> bool {
+        !self.ours || self.served_after_ms.is_some()
+    }
+}
+
+impl Options {
+    /// Returns what was asked for, for `run.json`.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        let nemeses: Vec<_> = self.nemeses.iter().map(|nemesis| nemesis.name()).collect();
+        serde_json::json!({
+            "workload": format!("{:?}", self.workload).to_lowercase(),
+            "nemesis": nemeses,
+            "nodes": self.nodes,
+            "shards": self.shards,
+            "concurrency": self.concurrency,
+            "time_ms": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
+            "seed": self.seed,
+            "env": format!("{:?}", self.kind).to_lowercase(),
+            "commit_s": self.commit_s,
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! The phases of a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+use steadfast_cli::client::Client;
+use tokio::time::Instant;
+
+use super::found::{cluster, found, wait_whole};
+use super::progress::{say, show};
+use super::{Options, Outcome, RunError};
+use crate::env::{self, Env, Kind, Plan};
+use crate::folder::{HISTORY, RUN, SCHEDULE};
+use crate::history::Recorder;
+use crate::nemesis::Nemesis;
+use crate::nemesis::driver::Driver;
+use crate::nemesis::schedule::Schedule;
+use crate::workload::{Shared, Target, Workload};
+
+/// How long all is well before the first fault.
+const HEALTHY: Duration = Duration::from_secs(5);
+
+/// Carries out a run. Its history is complete then, and not judged.
+pub async fn run(options: &Options) -> Result<Outcome, RunError> {
+    let mut outcome = Outcome { ours: true, ..Outcome::default() };
+    let nemeses = usable(options, &mut outcome);
+    let main_ms = u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX);
+    let schedule = options.schedule.clone().unwrap_or_else(|| {
+        Schedule::draw(&nemeses, options.nodes, options.shards, main_ms, options.seed)
+    });
+    write_json(&options.folder.join(SCHEDULE), &json!(schedule))?;
+    if options.kind == Kind::Netns {
+        for run in env::heal()? {
+            say(&format!("healed what the run {run} had left behind"));
+        }
+    }
+    let mut env = Env::make(&Plan {
+        kind: options.kind,
+        nodes: options.nodes,
+        folder: options.folder.clone(),
+        program: options.program.clone(),
+        commit_s: options.commit_s,
+    })
+    .await?;
+    let observer = found(&mut env, options.shards).await?;
+    say(&format!("{} nodes and {} shards are up", options.nodes, options.shards));
+    let recorder = recorder(&options.folder)?;
+    let targets =
+        env.nodes.iter().map(|node| Target { id: node.place.id, endpoint: node.endpoint() });
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&recorder),
+        targets.collect(),
+        "r".to_owned(),
+        options.seed,
+        options.shards,
+    ));
+    let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
+    let worked = async {
+        let clients = options.workload.start(&shared, options.concurrency);
+        tokio::time::sleep(HEALTHY).await;
+        let ends = Instant::now() + options.time;
+        driver.follow(&schedule).await?;
+        tokio::time::sleep_until(ends).await;
+        driver.heal().await?;
+        let served = wait_whole(&observer).await;
+        Workload::finish(&shared, clients).await;
+        say("all is healed; every key is read through every node");
+        options.workload.read_all(&shared).await;
+        Ok::<_, RunError>(served)
+    };
+    let served = tokio::select! {
+        biased;
+        worked = worked => worked?,
+        never = show(&shared.counts) => match never {},
+    };
+    outcome.served_after_ms = served.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
+    outcome.faults = driver.tally().clone();
+    finish(driver.env, options, &shared, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// Drives a cluster that is there already, without faults.
+pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, RunError> {
+    let client = Client::new(endpoints, None).map_err(|error| cluster(&error))?;
+    let (mut targets, mut shards) = (Vec::new(), 0);
+    for endpoint in endpoints {
+        let view = client.view(endpoint).await.map_err(|error| cluster(&error))?;
+        let id = view.node.ok_or_else(|| {
+            RunError::Cluster(format!("the node at {endpoint} belongs to no cluster yet"))
+        })?;
+        shards = shards.max(u32::try_from(view.shards.len()).unwrap_or(u32::MAX));
+        targets.push(Target { id, endpoint: endpoint.clone() });
+    }
+    let recorder = recorder(&options.folder)?;
+    // Keys of nobody else: those of two runs differ by their seed and their process.
+    let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
+    say(&format!("keys begin with {prefix}, and are deleted in the end"));
+    let shared =
+        Arc::new(Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, shards));
+    let worked = async {
+        let clients = options.workload.start(&shared, options.concurrency);
+        tokio::time::sleep(options.time).await;
+        Workload::finish(&shared, clients).await;
+        options.workload.read_all(&shared).await;
+    };
+    tokio::select! {
+        biased;
+        () = worked => {}
+        never = show(&shared.counts) => match never {},
+    }
+    let mut outcome = Outcome::default();
+    conclude(options, &shared, &mut outcome)?;
+    options.workload.clean(&shared, &client).await;
+    Ok(outcome)
+}
+
+/// Returns the faults that can be done here, and says which cannot.
+fn usable(options: &Options, outcome: &mut Outcome) -> Vec<Nemesis> {
+    let mut usable = Vec::new();
+    for &nemesis in &options.nemeses {
+        match nemesis.missing(options.kind) {
+            Some(why) => {
+                say(&format!("skipped: {}: {why}", nemesis.name()));
+                outcome.skipped.insert(nemesis.name(), why);
+            }
+            None => usable.push(nemesis),
+        }
+    }
+    usable
+}
+
+/// Stops the nodes, removes what they lived in, and writes down what came of it.
+async fn finish(
+    mut env: Env,
+    options: &Options,
+    shared: &Shared,
+    outcome: &mut Outcome,
+) -> Result<(), RunError> {
+    for node in &mut env.nodes {
+        let id = node.place.id;
+        if !node.reap() && !node.stop().await {
+            outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
+        }
+        let ended =
+            node.ended.iter().map(|how| format!("n{id} ended by itself, {how}: see n{id}.log"));
+        outcome.ended.extend(ended);
+        let log = fs::read(&node.place.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let panics = log.lines().filter(|line| line.contains("panicked"));
+        outcome.panics.extend(panics.map(|line| format!("n{id}: {line}")));
+    }
+    env.remove(false)?;
+    conclude(options, shared, outcome)
+}
+
+fn conclude(options: &Options, shared: &Shared, outcome: &mut Outcome) -> Result<(), RunError> {
+    let counts = &shared.counts;
+    outcome.ok = counts.ok.load(Ordering::Relaxed);
+    outcome.fail = counts.fail.load(Ordering::Relaxed);
+    outcome.info = counts.info.load(Ordering::Relaxed);
+    let path = options.folder.join(HISTORY);
+    shared.recorder.finish().map_err(|why| RunError::File { path, why })?;
+    let run = json!({ "options": options.to_json(), "outcome": outcome });
+    write_json(&options.folder.join(RUN), &run)
+}
+
+fn recorder(folder: &Path) -> Result<Arc<Recorder>, RunError> {
+    let path: PathBuf = folder.join(HISTORY);
+    Recorder::create(&path).map(Arc::new).map_err(|why| RunError::File { path, why })
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), RunError> {
+    let text = serde_json::to_string_pretty(value).expect("it becomes JSON") + "\n";
+    fs::write(path, text).map_err(|why| RunError::File { path: path.to_owned(), why })
+}

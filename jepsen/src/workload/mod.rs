@@ -1,0 +1,169 @@
+//! What clients do, and what they make of the answers.
+//!
+//! | Workload | Clients | It claims |
+//! |---|---|---|
+//! | `register` | read in all three modes, write, compare-and-swap and delete a few keys at a time | each key is one register: linearizable, or as fresh as the mode promises |
+//! | `set` | add elements, each a key of its own; at the end every key is read through every node | an element that was acknowledged is in the set, one that certainly failed is not |
+//!
+//! Values come from one counter, so each says which write it is of. Clients wait for one answer
+//! before they ask again, and are many; some stick to one node, others ask any. A process whose
+//! operation is in doubt does nothing more: its client goes on under a new number.
+//!
+//! ```text
+//!   answer     what an answer means: ok, fail or info
+//!   session    one client
+//!   register, set    what sessions do
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use steadfast_cli::client::Client;
+use steadfast_cli::client::kv::Condition;
+use tokio::task::JoinSet;
+
+use crate::history::Recorder;
+
+pub mod answer;
+mod register;
+pub mod session;
+mod set;
+
+use register::Keys;
+use session::Session;
+
+/// How long one final read may take, and all of them.
+const FINAL_TIMEOUT: Duration = Duration::from_secs(5);
+const FINAL_ATTEMPTS: usize = 6;
+/// Clients of a node that read in the end.
+const FINAL_READERS: usize = 8;
+
+/// What clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Workload {
+    /// Reads, writes, swaps and deletes of a few keys.
+    Register,
+    /// Elements that are added, and must stay.
+    Set,
+}
+
+/// A node that clients ask.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its id.
+    pub id: u32,
+    /// Where it serves clients.
+    pub endpoint: String,
+}
+
+/// How many operations ended how.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Done.
+    pub ok: AtomicU64,
+    /// Certainly not done.
+    pub fail: AtomicU64,
+    /// Nobody knows.
+    pub info: AtomicU64,
+}
+
+/// What all clients of a run share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where everything is noted.
+    pub recorder: Arc<Recorder>,
+    /// Whom they ask.
+    pub nodes: Vec<Target>,
+    /// How it is going.
+    pub counts: Counts,
+    seed: u64,
+    /// What all keys of the run begin with.
+    prefix: String,
+    stop: AtomicBool,
+    processes: AtomicU64,
+    values: AtomicU64,
+    keys: Keys,
+}
+
+impl Shared {
+    /// Returns what the clients of a run share. It writes to keys that begin with `prefix`.
+    pub fn new(
+        recorder: Arc<Recorder>,
+        nodes: Vec<Target>,
+        prefix: String,
+        seed: u64,
+        shards: u32,
+    ) -> Self {
+        Self {
+            recorder,
+            nodes,
+            counts: Counts::default(),
+            seed,
+            prefix,
+            stop: AtomicBool::new(false),
+            processes: AtomicU64::new(0),
+            values: AtomicU64::new(1),
+            keys: Keys::new(shards),
+        }
+    }
+
+    fn next_process(&self) -> u64 {
+        self.processes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn next_value(&self) -> u64 {
+        self.values.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn key(&self, number: u64) -> String {
+        format!("{}{number}", self.prefix)
+    }
+}
+
+impl Workload {
+    /// Starts so many clients.
+    pub fn start(self, shared: &Arc<Shared>, concurrency: usize) -> JoinSet<()> {
+        let mut clients = JoinSet::new();
+        for number in 0..concurrency {
+            let session = Session::new(shared, number);
+            match self {
+                Self::Register => clients.spawn(register::run(session)),
+                Self::Set => clients.spawn(set::run(session)),
+            };
+        }
+        clients
+    }
+
+    /// Has all clients end once they have their answers.
+    pub async fn finish(shared: &Shared, clients: JoinSet<()>) {
+        shared.stop.store(true, Ordering::Relaxed);
+        clients.join_all().await;
+    }
+
+    /// Reads every key through every node.
+    pub async fn read_all(self, shared: &Arc<Shared>) {
+        match self {
+            Self::Register => register::read_all(shared).await,
+            Self::Set => set::read_all(shared).await,
+        }
+    }
+
+    /// Removes every key, as far as nodes answer: somebody else's cluster is left as it was.
+    ///
+    /// That is no part of the history.
+    pub async fn clean(self, shared: &Shared, client: &Client) {
+        let keys = match self {
+            Self::Register => shared.keys.used(),
+            Self::Set => shared.values.load(Ordering::Relaxed),
+        };
+        for number in 0..keys {
+            // What is left is named like the run, and harmless.
+            drop(client.delete(shared.key(number).as_bytes(), &Condition::Always).await);
+        }
+    }
+}

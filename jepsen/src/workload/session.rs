@@ -1,0 +1,220 @@
+//! One client: it does one thing at a time, and every thing that it does is in the history.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use steadfast_cli::client::kv::{Condition, Facts, Level};
+use steadfast_cli::client::{Client, ClientError};
+
+use super::Shared;
+use super::answer::{Verdict, judge};
+use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Value};
+
+/// Timeouts of requests. Clients take them in turn.
+const TIMEOUTS_MS: [u64; 4] = [200, 300, 400, 500];
+/// How long a client waits before it asks again where it was turned away.
+const REFUSED_PAUSE: Duration = Duration::from_millis(10);
+/// What stands for a value that is none of ours. Nobody writes it, so judges see it.
+const FOREIGN: u64 = u64::MAX;
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) random: StdRng,
+    process: u64,
+    /// A client of each node alone.
+    clients: Vec<Client>,
+    /// The node that it always asks; `None`: any.
+    pinned: Option<usize>,
+}
+
+/// What a read saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saw {
+    /// The value.
+    pub value: u64,
+    /// Its version.
+    pub etag: String,
+}
+
+impl Session {
+    /// Returns the client with this number. Every third asks any node, the others each their own.
+    pub fn new(shared: &Arc<Shared>, number: usize) -> Self {
+        let nodes = shared.nodes.len();
+        let pinned = (!number.is_multiple_of(3)).then_some(number % nodes);
+        Self::with(shared, number, pinned, TIMEOUTS_MS[number % TIMEOUTS_MS.len()])
+    }
+
+    /// Returns a client that asks one node alone, and patiently.
+    pub fn patient(shared: &Arc<Shared>, number: usize, node: usize, timeout: Duration) -> Self {
+        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Self::with(shared, number, Some(node), ms)
+    }
+
+    fn with(shared: &Arc<Shared>, number: usize, pinned: Option<usize>, timeout_ms: u64) -> Self {
+        let timeout = Some(Duration::from_millis(timeout_ms));
+        let client = |node: &super::Target| {
+            Client::new(std::slice::from_ref(&node.endpoint), timeout)
+                .expect("endpoints were checked when the run began")
+        };
+        Self {
+            shared: Arc::clone(shared),
+            random: StdRng::seed_from_u64(shared.seed.wrapping_add(number as u64)),
+            process: shared.next_process(),
+            clients: shared.nodes.iter().map(client).collect(),
+            pinned,
+        }
+    }
+
+    /// Reads a key.
+    pub async fn read(&mut self, key: &str, mode: Mode) -> Result<Option<Saw>, Kind> {
+        let level = match mode {
+            Mode::Linearizable => Level::Linearizable,
+            Mode::Lease => Level::Lease,
+            Mode::Stale => Level::Stale { max_staleness_ms: None },
+        };
+        let call = Call { mode: Some(mode), ..self.call(Function::Read, key, Value::Null) };
+        let (client, begun) = self.begin(call);
+        let answer = client.get(key.as_bytes(), level).await;
+        let saw = answer
+            .as_ref()
+            .ok()
+            .and_then(|read| read.found.as_ref())
+            .map(|found| Saw { value: number(&found.value), etag: found.etag.clone() });
+        let answer = answer.map(|read| Answer {
+            value: saw.as_ref().map_or(Value::Null, |saw| Value::One(saw.value)),
+            mode: promise(&read.facts),
+            revision: read.found.as_ref().map(|found| found.revision),
+            ttl_ms: read.found.as_ref().and_then(|found| found.expires_in_ms),
+            ..sourced(&read.facts)
+        });
+        match self.end(begun, answer, false).await {
+            Kind::Ok => Ok(saw),
+            kind @ (Kind::Fail | Kind::Info | Kind::Invoke) => Err(kind),
+        }
+    }
+
+    /// Stores a value.
+    pub async fn write(&mut self, key: &str, value: u64) -> Kind {
+        let call = self.call(Function::Write, key, Value::One(value));
+        self.put(call, value, Condition::Always).await
+    }
+
+    /// Stores a value if the key is as it was seen.
+    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Kind {
+        let pair = Value::Pair(saw.as_ref().map(|saw| saw.value), value);
+        let condition = saw.map_or(Condition::Absent, |saw| Condition::EtagIs(saw.etag));
+        self.put(self.call(Function::Cas, key, pair), value, condition).await
+    }
+
+    /// Adds an element to the set.
+    pub async fn add(&mut self, key: &str, element: u64) -> Kind {
+        let call = self.call(Function::Add, key, Value::One(element));
+        self.put(call, element, Condition::Always).await
+    }
+
+    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Kind {
+        let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
+        let (client, begun) = self.begin(call);
+        let body = Bytes::from(value.to_string());
+        let stored = client.put(key.as_bytes(), body, None, &condition).await;
+        let answer = stored.map(|stored| Answer {
+            value: noted,
+            revision: Some(stored.revision),
+            ..sourced(&stored.facts)
+        });
+        self.end(begun, answer, true).await
+    }
+
+    /// Removes a key.
+    pub async fn delete(&mut self, key: &str) -> Kind {
+        let call = self.call(Function::Delete, key, Value::Null);
+        let (client, begun) = self.begin(call);
+        let deleted = client.delete(key.as_bytes(), &Condition::Always).await;
+        let answer = deleted.map(|deleted| Answer {
+            revision: deleted.existed.then_some(deleted.revision),
+            ..sourced(&deleted.facts)
+        });
+        self.end(begun, answer, true).await
+    }
+
+    fn call(&self, function: Function, key: &str, value: Value) -> Call {
+        let key = Some(key.to_owned());
+        Call { process: self.process, function, key, value, mode: None, ttl_ms: None, node: None }
+    }
+
+    /// Chooses whom to ask, and notes that it begins.
+    fn begin(&mut self, call: Call) -> (Client, Begun) {
+        let node = match self.pinned {
+            Some(node) => node,
+            None => self.random.random_range(0..self.clients.len()),
+        };
+        let call = Call { node: Some(self.shared.nodes[node].id), ..call };
+        (self.clients[node].clone(), self.shared.recorder.invoke(call))
+    }
+
+    /// Notes how it ended.
+    async fn end(
+        &mut self,
+        begun: Begun,
+        answer: Result<Answer, ClientError>,
+        mutates: bool,
+    ) -> Kind {
+        let (recorder, counts) = (&self.shared.recorder, &self.shared.counts);
+        let Verdict { kind, why } = match answer {
+            Ok(answer) => {
+                recorder.complete(begun, End::Ok(answer));
+                counts.ok.fetch_add(1, Ordering::Relaxed);
+                return Kind::Ok;
+            }
+            Err(error) => judge(&error, mutates),
+        };
+        if kind == Kind::Info {
+            recorder.complete(begun, End::Info(why));
+            counts.info.fetch_add(1, Ordering::Relaxed);
+            self.process = self.shared.next_process();
+            return kind;
+        }
+        // A condition that does not hold was decided by a leader; anybody else would refuse again.
+        let pause = !why.starts_with("412");
+        recorder.complete(begun, End::Fail(why));
+        counts.fail.fetch_add(1, Ordering::Relaxed);
+        if pause {
+            tokio::time::sleep(REFUSED_PAUSE).await;
+        }
+        kind
+    }
+}
+
+/// Returns the part of an answer that says where it comes from.
+fn sourced(facts: &Facts) -> Answer {
+    Answer {
+        node: Some(facts.node),
+        shard: Some(facts.shard),
+        applied: Some(facts.applied),
+        term: facts.term.parse().ok(),
+        log_time_ms: Some(facts.log_time_ms),
+        staleness_ms: facts.staleness_ms,
+        ..Answer::default()
+    }
+}
+
+/// Returns what an answer promises.
+fn promise(facts: &Facts) -> Option<Mode> {
+    match facts.consistency.as_str() {
+        "linearizable" => Some(Mode::Linearizable),
+        "lease" => Some(Mode::Lease),
+        "stale" => Some(Mode::Stale),
+        _ => None,
+    }
+}
+
+/// Reads a value.
+pub(super) fn number(value: &[u8]) -> u64 {
+    str::from_utf8(value).ok().and_then(|text| text.parse().ok()).unwrap_or(FOREIGN)
+}

@@ -1,0 +1,171 @@
+//! The fault-injection harness, from its command line. What takes root and namespaces is run only if
+//! `STEADFAST_TEST_NETNS=1` asks for it, and fails if it cannot be run then.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::harness::turn;
+use crate::process::PROGRAM;
+use crate::within;
+
+fn jepsen(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg("jepsen").args(arguments);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    jepsen(arguments).output().expect("the program starts")
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).expect("the run wrote it")).expect("it is JSON")
+}
+
+/// Returns the processes whose command line names this folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().expect("a temporary directory has a plain name");
+    let entries = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let lines = entries.filter_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).replace('\0', " "))
+    });
+    lines.filter(|line| line.contains(folder) && line.contains(" start ")).collect()
+}
+
+/// Asserts that a run was judged, and proven right by each checker but coverage: how much is done
+/// between two faults depends on what else this machine has to do.
+fn assert_right(ended: &Output, folder: &Path) {
+    let said = String::from_utf8_lossy(&ended.stderr);
+    println!("{said}");
+    let results = read(&folder.join("results.json"));
+    let checkers = results["checkers"].as_array().expect("a list");
+    let others = checkers.iter().filter(|it| it["checker"] != "coverage");
+    let wrong: Vec<_> = others.filter(|it| it["verdict"] != "valid").collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    let expected = if results["verdict"] == "valid" { 0 } else { 13 };
+    assert_eq!(ended.status.code(), Some(expected), "{results}: {said}");
+    let report = std::fs::read_to_string(folder.join("report.html")).expect("a report");
+    let verdict = results["verdict"].as_str().expect("a word");
+    assert!(report.contains(&format!("<h1>{verdict}</h1>")));
+}
+
+#[test]
+fn a_run_breaks_heals_and_reads_back() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    let common = ["run", "--env", "local", "--dir", dir, "--seed", "5", "--concurrency", "6"];
+    let faults = ["--nemesis", "kill,pause,partition,transfer", "--time", "15s", "--shards", "2"];
+    let ended = run(&[&common[..], &faults].concat());
+    assert_right(&ended, &folder);
+    let outcome = read(&folder.join("run.json"))["outcome"].take();
+    assert!(0 < outcome["ok"].as_u64().expect("a count"), "{outcome}");
+    assert!(outcome["served_after_ms"].is_u64(), "{outcome}");
+    assert_eq!(outcome["ended"], serde_json::json!([]), "{outcome}");
+    assert_eq!(outcome["panics"], serde_json::json!([]), "{outcome}");
+    for nemesis in ["kill", "pause", "partition"] {
+        assert!(0 < outcome["faults"][nemesis]["bit"].as_u64().expect("it was tried"), "{outcome}");
+    }
+    let history = std::fs::read_to_string(folder.join("history.jsonl")).expect("a history");
+    let count = |word: &str| history.lines().filter(|line| line.contains(word)).count();
+    assert_eq!(count("\"f\":\"fault\""), count("\"f\":\"heal\""));
+    let schedule = read(&folder.join("schedule.json"));
+    assert_eq!(schedule["steps"].as_array().map(Vec::len), Some(count("\"f\":\"fault\"")));
+    assert_eq!(processes_of(&folder), [""; 0]);
+
+    let results = read(&folder.join("results.json"));
+    std::fs::remove_file(folder.join("results.json")).expect("it is there");
+    let again = run(&["check", dir, "-o", "json"]);
+    assert_eq!(again.status.code(), ended.status.code());
+    assert_eq!(read(&folder.join("results.json"))["verdict"], results["verdict"]);
+    let printed: Value = serde_json::from_slice(&again.stdout).expect("it is JSON");
+    assert_eq!(printed["operations"], results["operations"]);
+    assert!(run(&["export", dir]).status.success());
+    let edn = std::fs::read_to_string(folder.join("history.edn")).expect("an export");
+    assert_eq!(edn.lines().count(), history.lines().count());
+}
+
+#[test]
+fn a_run_that_is_interrupted_leaves_no_process() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    for signal in [Signal::INT, Signal::KILL] {
+        drop(std::fs::remove_dir_all(&folder));
+        let flags = ["run", "--env", "local", "--dir", dir, "--shards", "1", "--nemesis", "none"];
+        let mut child = jepsen(&flags).stderr(Stdio::null()).spawn().expect("the program starts");
+        let patience = Duration::from_secs(30);
+        within(patience, "it runs", || folder.join("history.jsonl").exists().then_some(()));
+        assert_eq!(processes_of(&folder).len(), 3);
+        kill_process(Pid::from_child(&child), signal).expect("it is a child of ours");
+        let ended = child.wait().expect("it is a child of ours");
+        assert!(!ended.success(), "{ended}");
+        within(patience, "its nodes are gone", || processes_of(&folder).is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
+    if std::env::var_os("STEADFAST_TEST_NETNS").is_none_or(|value| value != "1") {
+        // Straight to standard error, which the test runner does not keep to itself.
+        drop(writeln!(
+            std::io::stderr(),
+            "SKIPPED, NOT PASSED: power cuts in namespaces. Run it as root with STEADFAST_TEST_NETNS=1"
+        ));
+        return;
+    }
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    let common = ["run", "--env", "netns", "--dir", dir, "--seed", "2", "--commit", "300"];
+    let faults = ["--workload", "set", "--nemesis", "power-cut,power-cut-all", "--time", "12s"];
+    let ended = run(&[&common[..], &faults].concat());
+    assert_right(&ended, &folder);
+    let results = read(&folder.join("results.json"));
+    let mut checkers = results["checkers"].as_array().expect("a list").iter();
+    let set = checkers.find(|it| it["checker"] == "set").expect("it is judged as a set");
+    assert_eq!(set["verdict"], "valid", "{results}");
+    let faults = read(&folder.join("run.json"))["outcome"]["faults"].take();
+    for nemesis in ["power-cut", "power-cut-all"] {
+        assert!(0 < faults[nemesis]["bit"].as_u64().expect("it was tried"), "{faults}");
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("it is there");
+    assert!(!mounts.contains(dir), "{mounts}");
+    assert_eq!(processes_of(&folder), [""; 0]);
+}
+
+#[test]
+fn what_does_not_exist_is_answered_with_what_does() {
+    for (arguments, words) in [
+        (["run", "--workload", "bank"], ["register", "set"]),
+        (["run", "--nemesis", "kill,flood"], ["flood", "power-cut-all"]),
+        (["run", "--schedule", "/nowhere"], ["/nowhere", "No such file"]),
+    ] {
+        let ended = run(&arguments);
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{word} is missing in: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_doctor_names_every_fault() {
+    let ended = run(&["doctor"]);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{}", ended.status);
+    for name in ["kill", "partition", "power-cut", "disk-freeze", "sync-error", "netns", "local"] {
+        assert!(said.lines().any(|line| line.starts_with(name)), "{name} is missing in: {said}");
+    }
+}
