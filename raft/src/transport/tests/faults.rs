@@ -167,6 +167,33 @@ async fn unknown_kinds_are_refused_and_impossible_frames_end_the_connection() {
     .await;
 }
 
+/// What a node reads when it goes on after a stall: far more at once than tokio lets a task do.
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_taken_in_its_order() {
+    with_seed(29, async {
+        let fabric = Fabric::new(29);
+        let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
+        b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
+        let presented = Spec::node(1).presented();
+        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
+        let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;
+        handshake::receive(&mut stream.reader).await.unwrap();
+        let bodies: Vec<_> =
+            (0..2_000_u32).map(|n| Bytes::copy_from_slice(&n.to_be_bytes())).collect();
+        let mut burst = ::bytes::BytesMut::new();
+        for (correlation, body) in (1..).zip(&bodies) {
+            let kind = Kind::Append as u8;
+            let frame = frame::Frame { kind, group: GROUP, correlation, body: body.clone() };
+            frame.put_head(&mut burst);
+            burst.extend_from_slice(body);
+        }
+        stream.writer.write_all(&burst).await.unwrap();
+        wait(|| b.asked().len() == bodies.len()).await;
+        assert_eq!(b.asked(), bodies);
+    })
+    .await;
+}
+
 async fn next<R: tokio::io::AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> frame::Frame {
     loop {
         if let Some(frame) = reader.next().unwrap() {
