@@ -59,7 +59,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         targets.collect(),
         "r".to_owned(),
         options.seed,
-        options.shards,
+        options.workload.keys(options.shards),
     ));
     let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
@@ -109,8 +109,8 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
     // Keys of nobody else: those of two runs differ by their seed and their process.
     let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
     say(&format!("keys begin with {prefix}, and are deleted in the end"));
-    let shared =
-        Arc::new(Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, shards));
+    let keys = options.workload.keys(shards);
+    let shared = Arc::new(Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, keys));
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
         tokio::time::sleep(options.time).await;
