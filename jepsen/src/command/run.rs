@@ -191,6 +191,9 @@ fn tell(outcome: &Outcome) {
     for (name, why) in &outcome.skipped {
         say(&format!("{name}: skipped, which is not passed: {why}"));
     }
+    for line in &outcome.refused {
+        say(line);
+    }
     for line in outcome.ended.iter().chain(&outcome.panics) {
         say(&format!("unexpected: {line}"));
     }

@@ -10,6 +10,7 @@
 //! | `snapshot` | all nodes snapshot all shards | the entry that the snapshot covers |
 //! | `disk-full` | fills the disk | bytes that it took |
 //! | `disk-freeze` | the disk answers no write | it says that it is frozen |
+//! | `bit-flip`, `truncate` | kill, then a bit of the log or of the newest snapshot is flipped, or its file ends early; one node a run | the bytes that are not what they were; and what the node says and does then |
 //! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
 //!
 //! ```text
@@ -57,6 +58,10 @@ pub enum Nemesis {
     DiskFreeze,
     /// A sync fails.
     SyncError,
+    /// A bit on a disk is not what it was.
+    BitFlip,
+    /// A file ends before its time.
+    Truncate,
 }
 
 impl Nemesis {
@@ -73,6 +78,8 @@ impl Nemesis {
             Self::DiskFull => "disk-full",
             Self::DiskFreeze => "disk-freeze",
             Self::SyncError => "sync-error",
+            Self::BitFlip => "bit-flip",
+            Self::Truncate => "truncate",
         }
     }
 
@@ -82,7 +89,7 @@ impl Nemesis {
             Self::Kill => 300..3000,
             Self::Pause | Self::DiskFreeze => 500..4000,
             Self::Partition => 1500..5000,
-            Self::PowerCut | Self::PowerCutAll => 100..600,
+            Self::PowerCut | Self::PowerCutAll | Self::BitFlip | Self::Truncate => 100..600,
             Self::Transfer | Self::Snapshot => 500..1000,
             Self::DiskFull => 1000..3000,
             Self::SyncError => 1500..2500,
@@ -104,7 +111,13 @@ impl Nemesis {
             (Kind::Netns, None) => None,
         };
         match self {
-            Self::Kill | Self::Pause | Self::Partition | Self::Transfer | Self::Snapshot => None,
+            Self::Kill
+            | Self::Pause
+            | Self::Partition
+            | Self::Transfer
+            | Self::Snapshot
+            | Self::BitFlip
+            | Self::Truncate => None,
             Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
             Self::DiskFreeze => as_root(Some(FSFREEZE)),
             Self::SyncError => as_root(Some(STRACE)),

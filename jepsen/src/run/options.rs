@@ -60,6 +60,8 @@ pub struct Outcome {
     pub served_after_ms: Option<u64>,
     /// Nodes that ended although nobody killed them, and how.
     pub ended: Vec<String>,
+    /// Nodes that refused to go on with a damaged disk, as they must, and what they said.
+    pub refused: Vec<String>,
     /// Nodes that panicked: lines of their logs.
     pub panics: Vec<String>,
 }

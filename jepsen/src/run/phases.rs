@@ -70,11 +70,15 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         driver.follow(&schedule).await?;
         tokio::time::sleep_until(ends).await;
         driver.heal().await?;
+        let left = driver.env.nodes.iter().filter(|node| node.refused.is_none());
+        let left: Vec<_> = left.map(|node| (node.place.id, node.endpoint())).collect();
+        let endpoints: Vec<_> = left.iter().map(|(_, endpoint)| endpoint.clone()).collect();
+        let observer = Observer::new(&endpoints).map_err(|error| cluster(&error))?;
         let served = wait_whole(&observer).await;
         Workload::finish(&shared, clients).await;
         say("all is healed; every key is read through every node");
         options.workload.read_all(&shared).await;
-        compare.settle(&observer).await;
+        compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
         Ok::<_, RunError>(served)
     };
     let served = tokio::select! {
@@ -106,6 +110,7 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
     let recorder = recorder(&options.folder)?;
     let observer = Observer::new(endpoints).map_err(|error| cluster(&error))?;
     let compare = Compare::new(&all, &recorder).map_err(|error| cluster(&error))?;
+    let ids: Vec<_> = all.iter().map(|node| node.id).collect();
     // Keys of nobody else: those of two runs differ by their seed and their process.
     let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
     say(&format!("keys begin with {prefix}, and are deleted in the end"));
@@ -116,7 +121,7 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
         tokio::time::sleep(options.time).await;
         Workload::finish(&shared, clients).await;
         options.workload.read_all(&shared).await;
-        compare.settle(&observer).await;
+        compare.settle(&observer, &ids).await;
     };
     tokio::select! {
         biased;
@@ -169,7 +174,9 @@ async fn finish(
 ) -> Result<(), RunError> {
     for node in &mut env.nodes {
         let id = node.place.id;
-        if !node.reap() && !node.stop().await {
+        if let Some(line) = &node.refused {
+            outcome.refused.push(format!("n{id} refused to go on, as it must: {line}"));
+        } else if !node.reap() && !node.stop().await {
             outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
         }
         let ended =

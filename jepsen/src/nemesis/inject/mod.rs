@@ -13,10 +13,13 @@ use tokio::time::Instant;
 use super::Nemesis;
 use super::driver::{Driver, start};
 use super::schedule::{Fault, Shape, Whom};
+use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
 use crate::env::tool::STRACE;
 use crate::env::{EnvError, Link};
+
+mod decay;
 
 #[cfg(test)]
 mod tests;
@@ -43,13 +46,18 @@ pub(super) enum Active {
     Frozen(u32),
     /// Somebody makes the syncs of this node fail.
     Failing(u32, Child),
+    /// The disk of this node is damaged, and it is down.
+    Decayed(u32),
 }
 
 impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
-        for node in &mut self.env.nodes {
-            node.reap();
+        self.reap();
+        match fault.name {
+            Nemesis::BitFlip => return self.decay(fault, How::Flip).await,
+            Nemesis::Truncate => return self.decay(fault, How::Truncate).await,
+            _ => {}
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -65,6 +73,8 @@ impl Driver {
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+            // Whom these hit is decided elsewhere.
+            Nemesis::BitFlip | Nemesis::Truncate => Ok((Active::Nothing, Value::Null)),
         }
     }
 
@@ -99,6 +109,7 @@ impl Driver {
                 Ok(json!({ "nodes": [id] }))
             }
             Active::Failing(id, child) => self.fail_no_more(id, child),
+            Active::Decayed(id) => self.revive(id).await,
         }
     }
 
