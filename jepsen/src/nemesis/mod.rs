@@ -17,6 +17,7 @@
 //!   schedule    what happens when, from a seed
 //!   driver      does it, undoes it, and notes both in the history
 //!   inject      one fault: done, undone, proved
+//!   transfer    the one fault for clusters of others
 //!   cluster     who leads what
 //! ```
 
@@ -31,6 +32,7 @@ pub mod cluster;
 pub mod driver;
 mod inject;
 pub mod schedule;
+pub mod transfer;
 
 /// A kind of fault.
 #[derive(
@@ -93,6 +95,22 @@ impl Nemesis {
             Self::Transfer | Self::Snapshot => 500..1000,
             Self::DiskFull => 1000..3000,
             Self::SyncError => 1500..2500,
+        }
+    }
+
+    /// Returns whether leaders are expected to change by it.
+    pub fn moves_leaders(self) -> bool {
+        match self {
+            Self::Kill | Self::Partition | Self::PowerCut | Self::PowerCutAll | Self::Transfer => {
+                true
+            }
+            Self::Pause
+            | Self::Snapshot
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError
+            | Self::BitFlip
+            | Self::Truncate => false,
         }
     }
 

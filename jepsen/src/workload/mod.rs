@@ -148,6 +148,16 @@ impl Workload {
         }
     }
 
+    /// Returns what it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Cas => "cas",
+            Self::Ttl => "ttl",
+            Self::Set => "set",
+        }
+    }
+
     /// Starts so many clients.
     pub fn start(self, shared: &Arc<Shared>, concurrency: usize) -> JoinSet<()> {
         let mut clients = JoinSet::new();

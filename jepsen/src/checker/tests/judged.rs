@@ -309,6 +309,15 @@ fn green_needs_work_and_evidence() {
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &Settings::default());
     assert_eq!(whole.verdict, Verdict::Valid);
     let mut settings = Settings::default();
+    settings.minima.faults.insert("kill".to_owned(), 1);
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
+    assert_eq!(whole.verdict, Verdict::Valid);
+    // One that was asked for and never done is missed.
+    settings.minima.faults.insert("power-cut".to_owned(), 1);
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
+    let missed = "power-cut with evidence: 0 where 1 are the least";
+    assert_eq!(whole.verdict, Verdict::Unknown(missed.to_owned()));
+    settings.minima.faults.clear();
     settings.minima.leader_changes = 1;
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
     assert!(matches!(whole.verdict, Verdict::Unknown(_)), "{whole:?}");

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Nemesis;
 use super::driver::{Driver, start};
 use super::schedule::{Fault, Shape, Whom};
+use super::transfer::transfer;
 use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
@@ -68,7 +69,13 @@ impl Driver {
             Nemesis::Pause => Ok(self.pause(hit).await),
             Nemesis::Partition => self.partition(&hit, fault.shape.unwrap_or(Shape::Apart)).await,
             Nemesis::PowerCut | Nemesis::PowerCutAll => self.cut_power(hit).await,
-            Nemesis::Transfer => Ok((Active::Nothing, self.transfer().await)),
+            Nemesis::Transfer => {
+                let evidence = match self.client(None) {
+                    Some(client) => transfer(&self.observer, &client).await,
+                    None => json!({ "bit": false }),
+                };
+                Ok((Active::Nothing, evidence))
+            }
             Nemesis::Snapshot => Ok((Active::Nothing, self.snapshot().await)),
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
@@ -201,21 +208,6 @@ impl Driver {
             "bit": bit,
         });
         Ok((Active::Down(nodes), evidence))
-    }
-
-    /// Has every shard led by the next node.
-    async fn transfer(&self) -> Value {
-        let mut moved = Vec::new();
-        let Some(client) = self.client(None) else { return json!({ "bit": false }) };
-        for shard in 1..=self.shards {
-            let Some(leader) = self.observer.leader(shard).await else { continue };
-            let to = leader % self.count_nodes() + 1;
-            // One that is refused is not counted: the node may be down or behind.
-            if let Ok(answer) = client.transfer_leader(shard, to).await {
-                moved.push(json!({ "shard": shard, "from": leader, "to": answer.leader }));
-            }
-        }
-        json!({ "bit": !moved.is_empty(), "moved": moved })
     }
 
     /// Has every node snapshot every shard.
