@@ -25,9 +25,6 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::env::Kind;
-use crate::env::tool::{FSFREEZE, STRACE, Tool};
-
 pub mod cluster;
 pub mod driver;
 mod inject;
@@ -121,13 +118,13 @@ impl Nemesis {
         lasting && matches!(other, Self::Kill | Self::Pause) && self != other
     }
 
-    /// Returns why it cannot be done there, if it cannot.
-    pub fn missing(self, kind: Kind) -> Option<String> {
-        let as_root = |tool: Option<Tool>| match (kind, tool) {
-            (Kind::Local, _) => Some("needs root, and --env netns".to_owned()),
-            (Kind::Netns, Some(tool)) => tool.path().err().map(|error| error.to_string()),
-            (Kind::Netns, None) => None,
-        };
+    /// Returns whether it damages what a node has stored.
+    pub fn damages(self) -> bool {
+        matches!(self, Self::BitFlip | Self::Truncate)
+    }
+
+    /// Returns whether it needs a disk of the node's own.
+    pub fn is_of_disks(self) -> bool {
         match self {
             Self::Kill
             | Self::Pause
@@ -135,10 +132,12 @@ impl Nemesis {
             | Self::Transfer
             | Self::Snapshot
             | Self::BitFlip
-            | Self::Truncate => None,
-            Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
-            Self::DiskFreeze => as_root(Some(FSFREEZE)),
-            Self::SyncError => as_root(Some(STRACE)),
+            | Self::Truncate => false,
+            Self::PowerCut
+            | Self::PowerCutAll
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError => true,
         }
     }
 }

@@ -96,7 +96,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
 fn usable(options: &Options, outcome: &mut Outcome) -> Vec<Nemesis> {
     let mut usable = Vec::new();
     for &nemesis in &options.nemeses {
-        match nemesis.missing(options.kind) {
+        match options.probe.missing(nemesis, options.kind) {
             Some(why) => {
                 say(options.quiet, &format!("skipped: {}: {why}", nemesis.name()));
                 outcome.skipped.insert(nemesis.name(), why);

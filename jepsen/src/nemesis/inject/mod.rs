@@ -3,7 +3,7 @@
 //! What each returns is what goes into the history: whom it hit, and `bit` where that is decided,
 //! which for some is only when they end.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use super::transfer::transfer;
 use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
-use crate::env::tool::STRACE;
+use crate::env::trace::fail_syncs;
 use crate::env::{EnvError, Link};
 
 mod decay;
@@ -55,10 +55,9 @@ impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
         self.reap();
-        match fault.name {
-            Nemesis::BitFlip => return self.decay(fault, How::Flip).await,
-            Nemesis::Truncate => return self.decay(fault, How::Truncate).await,
-            _ => {}
+        if fault.name.damages() {
+            let flips = fault.name == Nemesis::BitFlip;
+            return self.decay(fault, if flips { How::Flip } else { How::Truncate }).await;
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -245,14 +244,7 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
-        let child = Command::new(STRACE.path()?)
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &process.pid.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| EnvError::Other(format!("strace does not start: {error}")))?;
+        let child = fail_syncs(process.pid)?;
         if let Some(tracer) = Process::find(child.id()) {
             self.env.note(tracer)?;
         }
