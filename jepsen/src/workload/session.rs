@@ -65,6 +65,8 @@ impl Session {
         let asks = match number % 3 {
             0 => Asks::Any,
             1 => Asks::One(number / 3 % shared.nodes.len()),
+            // Where one node is known there is no choice.
+            _ if shared.nodes.len() < 2 => Asks::Any,
             _ => Asks::Leader(BTreeMap::new()),
         };
         Self::with(shared, number, asks, TIMEOUTS_MS[number % TIMEOUTS_MS.len()])
