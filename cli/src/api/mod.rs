@@ -5,7 +5,9 @@
 pub mod cluster;
 pub mod duration;
 pub mod header;
+pub mod incr;
 pub mod key;
+pub mod number;
 pub mod problem;
 
 /// Longest value, in bytes. A server may be set to refuse shorter ones.

@@ -8,8 +8,10 @@ use std::ops::RangeInclusive;
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod codec;
+pub mod increment;
 pub mod meta;
 
+use self::increment::{Counted, Increment, Uncounted};
 use self::meta::MetaCommand;
 
 /// What one log entry holds.
@@ -55,6 +57,13 @@ pub enum Command {
     },
     /// Changes the cluster's map, which the meta shard keeps.
     Meta(MetaCommand),
+    /// Adds to a number.
+    Increment {
+        /// What to add to which. Boxed, for commands are moved about, and most are puts.
+        increment: Box<Increment>,
+        /// What must hold for the key.
+        condition: Condition,
+    },
 }
 
 /// What must hold for a key before a command may change it. Decided in apply.
@@ -119,6 +128,10 @@ pub enum CommandResult {
         /// Whether this command was one of them.
         changed: bool,
     },
+    /// The sum was stored. Its revision is the reply's `applied`.
+    Counted(Counted),
+    /// There is no such sum, so nothing changed.
+    Uncounted(Uncounted),
 }
 
 impl Command {
@@ -126,6 +139,7 @@ impl Command {
     pub fn key(&self) -> Option<&Key> {
         match self {
             Self::Put { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::Increment { increment, .. } => Some(&increment.key),
             Self::Own { .. } | Self::Meta(_) => None,
         }
     }

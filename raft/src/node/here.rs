@@ -11,6 +11,7 @@ use super::api::{
 };
 use super::read;
 use super::router::{Miss, millis};
+use crate::command::increment::Counted;
 use crate::command::{Command, CommandResult, codec};
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
@@ -114,6 +115,13 @@ impl Inner {
             CommandResult::ConditionFailed { current } => {
                 WriteResult::ConditionFailed { current: *current }
             }
+            CommandResult::Counted(Counted { value, created, deadline }) => WriteResult::Counted {
+                value: *value,
+                created: *created,
+                revision: reply.applied,
+                expires_in: deadline.map(expires_in),
+            },
+            CommandResult::Uncounted(uncounted) => WriteResult::Uncounted(*uncounted),
             CommandResult::Owned { epoch } => return Ok(Answer::Owned { epoch: *epoch }),
             CommandResult::Meta { version, changed } => {
                 return Ok(Answer::Map { version: *version, changed: *changed });
@@ -135,14 +143,9 @@ impl Inner {
     /// Decides whether a command may be proposed at all.
     fn admit(&self, shard: &Shard, command: &Command) -> Result<crate::wal::Room, Refusal> {
         let node = self.me();
-        if let (Some(bound_bytes), Command::Put { key, value, .. }) =
-            (self.config.settings.memory_bytes_max, command)
-        {
-            let (now, then) = {
-                let content = shard.content();
-                (content.state.bytes(), content.state.bytes_with(key, value))
-            };
-            if now < then && bound_bytes < self.state_bytes() + (then - now) {
+        if let Some(bound_bytes) = self.config.settings.memory_bytes_max {
+            let growth = shard.content().state.growth(command);
+            if 0 < growth && bound_bytes < self.state_bytes() + growth {
                 return Err(Refusal::MemoryFull { node, bound_bytes });
             }
         }

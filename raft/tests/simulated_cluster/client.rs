@@ -250,6 +250,9 @@ fn written(result: &WriteResult, facts: &Facts) -> Outcome {
         WriteResult::ConditionFailed { current } => {
             Outcome::Refused { current: current.map(|it| it.0), at }
         }
+        WriteResult::Counted { .. } | WriteResult::Uncounted(_) => {
+            unreachable!("these clients do not count")
+        }
     }
 }
 

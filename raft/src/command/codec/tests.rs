@@ -6,8 +6,9 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::increment::{Counted, Increment, Life, Uncounted};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
-use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot};
+use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot, TtlMs};
 
 pub(crate) fn key(text: &str) -> Key {
     Key::try_from(Bytes::copy_from_slice(text.as_bytes())).expect("a short key")
@@ -44,6 +45,24 @@ pub(crate) fn any_condition(
         1 => Just(Condition::Present),
         2 => revisions.prop_map(|revision| Condition::RevisionIs(Revision(revision))),
     ]
+}
+
+/// Any increment of one of these keys, with times to live from these. Sums meet bounds and the ends
+/// of their range often.
+pub(crate) fn any_increment(
+    keys: impl Strategy<Value = Key>,
+    ttls: impl Strategy<Value = u64> + Clone,
+) -> impl Strategy<Value = Increment> {
+    let number = || prop_oneof![4 => -5..6_i64, 1 => any::<i64>(), 1 => Just(i64::MAX)];
+    let bound = || proptest::option::weighted(0.3, number());
+    let life = prop_oneof![
+        3 => Just(Life::Kept),
+        2 => ttls.clone().prop_map(|ms| Life::OfCreated(TtlMs(ms))),
+        2 => ttls.prop_map(|ms| Life::Renewed(TtlMs(ms))),
+    ];
+    (keys, number(), number(), bound(), bound(), life).prop_map(
+        |(key, by, initial, min, max, life)| Increment { key, by, initial, min, max, life },
+    )
 }
 
 /// Any ranges of slots in their one form.
@@ -112,7 +131,27 @@ fn any_command() -> impl Strategy<Value = Command> {
         (any_slots(), any::<u64>())
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
         any_meta_command().prop_map(Command::Meta),
+        (any_increment(any_key(), 1..=limits::TTL_MS_MAX), any_condition(any::<u64>())).prop_map(
+            |(increment, condition)| Command::Increment {
+                increment: Box::new(increment),
+                condition
+            }
+        ),
     ]
+}
+
+fn any_uncounted() -> impl Strategy<Value = Uncounted> {
+    prop_oneof![
+        Just(Uncounted::NotANumber),
+        any::<i64>().prop_map(|current| Uncounted::PastBound { current }),
+        any::<i64>().prop_map(|current| Uncounted::Overflow { current }),
+    ]
+}
+
+fn any_counted() -> impl Strategy<Value = Counted> {
+    (any::<i64>(), any::<bool>(), any::<Option<u64>>()).prop_map(|(value, created, deadline)| {
+        Counted { value, created, deadline: deadline.map(LogTime) }
+    })
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -135,6 +174,8 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             version: Epoch(version),
             changed
         }),
+        any_counted().prop_map(CommandResult::Counted),
+        any_uncounted().prop_map(CommandResult::Uncounted),
     ];
     (result, any::<u64>(), any::<u64>()).prop_map(|(result, applied, log_time)| Reply {
         result,
@@ -249,6 +290,28 @@ fn meta_v1() {
 }
 
 #[test]
+fn increment_v1() {
+    let increment = |min, max, life| Command::Increment {
+        increment: Box::new(Increment { key: key("k"), by: -2, initial: 1, min, max, life }),
+        condition: Condition::Present,
+    };
+    check_command(
+        &increment(None, None, Life::Kept),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 00 00 00",
+    );
+    check_command(
+        &increment(Some(-1), None, Life::OfCreated(TtlMs(3))),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 01 ffffffffffffffff 00
+         01 0000000000000003",
+    );
+    check_command(
+        &increment(None, Some(4), Life::Renewed(TtlMs(3))),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 00 01 0000000000000004
+         02 0000000000000003",
+    );
+}
+
+#[test]
 fn entry_v1() {
     let commands = vec![put(None, Condition::Always), delete(Condition::Always)];
     let entry = Entry { stamp: LogTime(1_700_000_000_000), expired_max: 256, commands };
@@ -281,6 +344,14 @@ fn replies_v1() {
     check_reply(CommandResult::Owned { epoch: Epoch(6) }, "05 0000000000000006");
     let changed = CommandResult::Meta { version: Epoch(6), changed: true };
     check_reply(changed, "06 0000000000000006 01");
+    let counted = Counted { value: -2, created: true, deadline };
+    check_reply(CommandResult::Counted(counted), "07 fffffffffffffffe 01 01 0000000000000003");
+    check_reply(CommandResult::Uncounted(Uncounted::NotANumber), "08 01");
+    let current = 4;
+    let past = Uncounted::PastBound { current };
+    check_reply(CommandResult::Uncounted(past), "08 02 0000000000000004");
+    let overflow = Uncounted::Overflow { current };
+    check_reply(CommandResult::Uncounted(overflow), "08 03 0000000000000004");
 }
 
 #[track_caller]
@@ -298,13 +369,18 @@ fn unknown_versions_and_tags_are_refused() {
         check_refused(&format!("{HEADER} 0001 {rest}"), DecodeError::UnknownTag { what, tag });
     };
     refused("00", "command", 0);
-    refused("05", "command", 5);
+    refused("06", "command", 6);
     refused("04 04", "meta command", 4);
     refused("02 04 0001 6b", "condition", 4);
     refused("01 00 02", "flag", 2);
+    refused("05 00 0001 6b 0000000000000001 0000000000000000 00 00 03", "life", 3);
     assert_eq!(
-        get_reply(&mut unhex("07")),
-        Err(DecodeError::UnknownTag { what: "result", tag: 7 })
+        get_reply(&mut unhex("09")),
+        Err(DecodeError::UnknownTag { what: "result", tag: 9 })
+    );
+    assert_eq!(
+        get_reply(&mut unhex("08 04")),
+        Err(DecodeError::UnknownTag { what: "reason", tag: 4 })
     );
 }
 
@@ -324,6 +400,8 @@ fn what_is_out_of_bounds_is_refused() {
     refused("0001 01 00 00 0001 6b 00100001", "value");
     refused("0001 01 00 01 0000000000000000 0001 6b 00000000", "time to live");
     refused("0001 01 00 01 ffffffffffffffff 0001 6b 00000000", "time to live");
+    let add = "0001 05 00 0001 6b 0000000000000001 0000000000000000 00 00";
+    refused(&format!("{add} 01 0000000000000000"), "time to live");
     let own = "0001 03 0000000000000001";
     refused(&format!("{own} 0001 0000 4000"), "slot");
     refused(&format!("{own} 0001 0002 0001"), "slot range");
@@ -364,6 +442,13 @@ fn decoding_copies_neither_keys_nor_values() {
     };
     assert!(bytes.as_ptr_range().contains(&key.as_bytes().as_ptr()));
     assert!(bytes.as_ptr_range().contains(&value.as_bytes().as_ptr()));
+}
+
+/// They are moved from queue to queue: what is large and rare goes into a box.
+#[test]
+fn commands_and_results_stay_small() {
+    assert!(size_of::<Command>() <= 96, "{}", size_of::<Command>());
+    assert!(size_of::<Reply>() <= 48, "{}", size_of::<Reply>());
 }
 
 #[test]

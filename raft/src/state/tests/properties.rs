@@ -8,8 +8,9 @@ use proptest::sample::Index;
 
 use crate::command::codec;
 use crate::command::codec::tests::{
-    any_condition, any_meta_command, any_slots, any_value, key, slots,
+    any_condition, any_increment, any_meta_command, any_slots, any_value, key, slots,
 };
+use crate::command::increment::{Counted, Increment, Life, Uncounted};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::state::content::Loader;
@@ -35,6 +36,12 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => (owned, 0..9_u64)
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
         2 => any_meta_command().prop_map(Command::Meta),
+        5 => (any_increment(any_key(), 1..60_u64), any_condition(0..40_u64)).prop_map(
+            |(increment, condition)| Command::Increment {
+                increment: Box::new(increment),
+                condition
+            }
+        ),
     ]
 }
 
@@ -95,12 +102,19 @@ impl Plain {
             return CommandResult::WrongShard { epoch: Epoch(self.epoch) };
         }
         match command {
-            Command::Put { key, condition, .. } | Command::Delete { key, condition }
-                if !self.holds(key, *condition) =>
+            Command::Put { condition, .. }
+            | Command::Delete { condition, .. }
+            | Command::Increment { condition, .. }
+                if !self.holds(command.key().expect("it has one"), *condition) =>
             {
-                let current = self.keys.get(key).map(|(_, revision, _)| Revision(*revision));
+                let found = self.keys.get(command.key().expect("it has one"));
+                let current = found.map(|(_, revision, _)| Revision(*revision));
                 CommandResult::ConditionFailed { current }
             }
+            Command::Increment { increment, .. } => match self.count(increment) {
+                Ok(counted) => CommandResult::Counted(counted),
+                Err(uncounted) => CommandResult::Uncounted(uncounted),
+            },
             Command::Put { key, value, ttl, .. } => {
                 self.applied += 1;
                 let deadline = ttl.map(|ttl| self.now + ttl.0);
@@ -124,6 +138,34 @@ impl Plain {
                 CommandResult::Meta { version: Epoch(self.version), changed }
             }
         }
+    }
+
+    fn count(&mut self, increment: &Increment) -> Result<Counted, Uncounted> {
+        let Increment { key, by, initial, min, max, life } = increment;
+        let before = self.keys.get(key);
+        let current = match before {
+            None => *initial,
+            Some((value, _, _)) => {
+                let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+                number.ok_or(Uncounted::NotANumber)?
+            }
+        };
+        let sum = i128::from(current) + i128::from(*by);
+        let value = i64::try_from(sum).map_err(|_| Uncounted::Overflow { current })?;
+        if !(min.unwrap_or(i64::MIN)..=max.unwrap_or(i64::MAX)).contains(&value) {
+            return Err(Uncounted::PastBound { current });
+        }
+        let created = before.is_none();
+        let deadline = match life {
+            Life::OfCreated(ttl) if created => Some(self.now + ttl.0),
+            Life::Renewed(ttl) => Some(self.now + ttl.0),
+            Life::Kept | Life::OfCreated(_) => before.and_then(|(_, _, deadline)| *deadline),
+        };
+        self.applied += 1;
+        let text = codec::tests::value(&value.to_string());
+        self.keys.insert(key.clone(), (text, self.applied, deadline));
+        Ok(Counted { value, created, deadline: deadline.map(LogTime) })
     }
 
     fn change_map(&mut self, command: &MetaCommand) -> bool {
@@ -252,8 +294,12 @@ proptest! {
 
             let mut written = vec![];
             for (command, reply) in entry.commands.iter().zip(&replies) {
-                let CommandResult::Stored { .. } = reply.result else { continue };
-                let key = command.key().expect("only a put is stored").clone();
+                let wrote =
+                    matches!(reply.result, CommandResult::Stored { .. } | CommandResult::Counted(_));
+                if !wrote {
+                    continue;
+                }
+                let key = command.key().expect("only what has a key is stored").clone();
                 let last = newest.insert(key.clone(), reply.applied).unwrap_or_default();
                 prop_assert!(last < reply.applied, "revision {} after {last}", reply.applied);
                 written.push(key);

@@ -5,6 +5,7 @@
 //! ```text
 //!   put KEY VALUE [ttl=MS] [if=COND]   \
 //!   delete KEY [if=COND]                |
+//!   incr KEY [BY] [initial=N] [min=N] [max=N] [ttl=MS|renew=MS] [if=COND]
 //!   own all|none|FIRST-LAST,... epoch=N | each an entry of its own [at=TIME] [expired_max=N],
 //!   bootstrap CLUSTER PEER ...          | unless the block begins with
 //!   activate SHARD attempt=N epoch=N    | entry at=TIME [expired_max=N]
@@ -25,6 +26,7 @@ use std::path::Path;
 use goldenscript::{ArgumentConsumer, Block, Context, Runner};
 
 use crate::command::codec::tests::{key, slots, value};
+use crate::command::increment::{Counted, Increment, Life};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::state::meta::{Meta, NodeRecord};
@@ -53,6 +55,7 @@ scripts! {
     delete,
     expiry_bounded,
     expiry_by_log_time,
+    increment,
     many_commands,
     map,
     ownership,
@@ -176,6 +179,10 @@ fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn
     if name == "bootstrap" {
         return Ok(Command::Meta(MetaCommand::Bootstrap(bootstrap(args)?)));
     }
+    if name == "incr" {
+        let increment = Box::new(parse_increment(args)?);
+        return Ok(Command::Increment { increment, condition: condition(args)? });
+    }
     let mut next = |what: &str| args.next_pos().ok_or_else(|| format!("{what} is missing"));
     Ok(match name {
         "put" => Command::Put {
@@ -206,6 +213,20 @@ fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn
         }),
         other => return Err(format!("unknown command {other}").into()),
     })
+}
+
+fn parse_increment(args: &mut ArgumentConsumer<'_>) -> Result<Increment, Box<dyn Error>> {
+    let key = key(args.next_pos().ok_or("key is missing")?);
+    let by = args.next_pos().map_or(Ok(1), str::parse)?;
+    let mut number = |name| args.take_key(name).map(str::parse).transpose();
+    let (initial, min, max) = (number("initial")?.unwrap_or(0), number("min")?, number("max")?);
+    let mut ttl = |name| args.take_key(name).map(str::parse).transpose();
+    let life = match (ttl("ttl")?, ttl("renew")?) {
+        (Some(ms), _) => Life::OfCreated(TtlMs(ms)),
+        (None, Some(ms)) => Life::Renewed(TtlMs(ms)),
+        (None, None) => Life::Kept,
+    };
+    Ok(Increment { key, by, initial, min, max, life })
 }
 
 fn range(text: &str) -> Result<(u16, u16), Box<dyn Error>> {
@@ -247,6 +268,11 @@ fn show_reply(reply: &Reply) -> String {
         CommandResult::Owned { epoch } => format!("owned, epoch={epoch}"),
         CommandResult::Meta { version, changed: true } => format!("changed, version={version}"),
         CommandResult::Meta { version, changed: false } => format!("void, version={version}"),
+        CommandResult::Counted(Counted { value, created, deadline }) => {
+            let what = if *created { "created" } else { "counted" };
+            format!("{what} {value}{}", show_until(*deadline))
+        }
+        CommandResult::Uncounted(uncounted) => format!("not counted: {uncounted}"),
     };
     format!("{result} (applied={applied} now={log_time})\n")
 }

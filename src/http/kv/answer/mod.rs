@@ -12,7 +12,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
 use steadfast_cli::api::header;
+use steadfast_cli::api::incr::IncrAnswer;
+use steadfast_cli::api::number::Exact;
 use steadfast_cli::api::problem::code;
+use steadfast_raft::command::increment::Uncounted;
 use steadfast_raft::node::api::{
     Elsewhere, Facts, Found, Guarantee, ReadAnswer, Route, WriteAnswer, WriteResult,
 };
@@ -81,8 +84,53 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
                 .insert(EXISTED, HeaderValue::from_static(if existed { "true" } else { "false" }));
             response
         }
+        WriteResult::Counted { value, created, revision, expires_in } => counted(
+            facts,
+            &IncrAnswer {
+                value: Exact(value),
+                created,
+                revision: Exact(revision.0),
+                expires_in_ms: expires_in.map(|ttl| ttl.0),
+            },
+        ),
+        WriteResult::Uncounted(uncounted) => uncounted_because(facts, uncounted),
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
     }
+}
+
+/// Renders a sum.
+fn counted(facts: &Facts, answer: &IncrAnswer) -> Response {
+    let body = serde_json::to_vec(answer).expect("it has only numbers");
+    let mut response = respond(StatusCode::OK, Body::from(body), facts, Guarantee::Linearizable);
+    let headers = response.headers_mut();
+    version(headers, Revision(answer.revision.0), answer.expires_in_ms.map(TtlMs));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Renders that there is no sum.
+fn uncounted_because(facts: &Facts, uncounted: Uncounted) -> Response {
+    let (code, title, hint) = match uncounted {
+        Uncounted::NotANumber => (
+            code::NOT_A_NUMBER,
+            "The value is no number",
+            "read the key; to count from anew, store a decimal number there, or delete it",
+        ),
+        Uncounted::PastBound { .. } => (
+            code::PAST_BOUND,
+            "The sum would pass a bound",
+            "add less, or allow more with min and max",
+        ),
+        Uncounted::Overflow { .. } => (
+            code::OVERFLOW,
+            "The sum does not fit",
+            "add less: numbers are those of 64 bits with a sign",
+        ),
+    };
+    let problem = problem::refused(409, code, title, uncounted.to_string(), hint);
+    let mut response = problem::response(&problem);
+    facts_into(response.headers_mut(), facts, Guarantee::Linearizable);
+    response
 }
 
 /// Renders that there is no such key. That is an answer too, so it says where it comes from.
