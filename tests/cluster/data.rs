@@ -55,3 +55,67 @@ fn numbers_are_counted_at_any_node_and_bounds_hold() {
     assert_eq!(cluster.get(0, "name").as_deref(), Some(&b"alice"[..]));
     cluster.check_equal();
 }
+
+#[test]
+fn a_transaction_is_carried_out_as_a_whole_or_not_at_all() {
+    let cluster = Cluster::found_with(SMALL, 3);
+    let txn = |node, body: Value| post(&cluster, node, "/v1/txn", &body);
+    let both = json!([
+        {"put": {"key": "{a}x", "value": "1"}}, {"put": {"key": "{a}y", "value": "2", "ttl": "1h"}}
+    ]);
+    let answer = txn(0, json!({"if": [{"key": "{a}x", "exists": false}], "then": both}));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let revision = answer.json()["revision"].as_str().expect("it changed something").to_owned();
+    assert_eq!(answer.header("steadfast-revision"), Some(&*revision));
+    for key in ["%7Ba%7Dx", "%7Ba%7Dy"] {
+        let answer = cluster.client(1).send("GET", &format!("/v1/kv/{key}"), &[], b"");
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.header("steadfast-revision"), Some(&*revision), "they share one");
+    }
+
+    let move_all = json!({
+        "if": [{"key": "{a}x", "revision": revision}, {"key": "{a}y", "value": "2"}],
+        "then": [
+            {"incr": {"key": "{a}x", "by": 2}}, {"incr": {"key": "{a}y", "by": -2, "min": 0}},
+            {"get": {"key": "{a}y"}}
+        ],
+        "else": [{"get": {"key": "{a}x"}}],
+    });
+    let moved = txn(1, move_all.clone()).json();
+    assert_eq!(moved["succeeded"], true);
+    assert_eq!(moved["results"][0]["incr"]["value"], "3");
+    assert_eq!(moved["results"][2]["get"]["value"], "0");
+    let again = txn(2, move_all).json();
+    assert_eq!((&again["succeeded"], again.get("revision")), (&json!(false), None));
+    assert_eq!(again["results"][0]["get"]["value"], "3");
+
+    // The first step is undone, for the second cannot be taken.
+    let steps = json!([
+        {"delete": {"key": "{a}x"}}, {"incr": {"key": "{a}y", "by": -1, "min": 0}}
+    ]);
+    let answer = txn(0, json!({ "then": steps }));
+    assert_eq!((answer.status, &*answer.code()), (409, "past-bound"), "{}", answer.text());
+    assert!(answer.text().contains("then[1]"), "{}", answer.text());
+    assert_eq!(cluster.get(2, "%7Ba%7Dx").as_deref(), Some(&b"3"[..]));
+
+    let across = json!([{"get": {"key": "foo"}}, {"get": {"key": "bar"}}]);
+    let answer = txn(1, json!({ "then": across }));
+    assert_eq!((answer.status, &*answer.code()), (422, "cross-slot"), "{}", answer.text());
+    assert!(answer.text().contains("slot 5061: bar; slot 12182: foo"), "{}", answer.text());
+    let untyped = cluster.client(0).send("POST", "/v1/txn", &[], b"{}").expect("an answer");
+    assert_eq!((untyped.status, &*untyped.code()), (415, "not-json"));
+
+    let large = "v".repeat(900 << 10);
+    for key in ["{a}l1", "{a}l2", "{a}l3"] {
+        let put = json!([{"put": {"key": key, "value": large}}]);
+        assert_eq!(txn(0, json!({ "then": put })).status, 200);
+    }
+    let gets = json!([
+        {"delete": {"key": "{a}x"}}, {"get": {"key": "{a}l1"}}, {"get": {"key": "{a}l2"}},
+        {"get": {"key": "{a}l3"}}
+    ]);
+    let answer = txn(2, json!({ "then": gets }));
+    assert_eq!((answer.status, &*answer.code()), (422, "answer-too-large"), "{}", answer.text());
+    assert_eq!(cluster.get(0, "%7Ba%7Dx").as_deref(), Some(&b"3"[..]), "it was not deleted");
+    cluster.check_equal();
+}

@@ -23,6 +23,8 @@ pub mod code {
     pub const PAST_BOUND: &str = "past-bound";
     /// The sum would not fit into 64 bits.
     pub const OVERFLOW: &str = "overflow";
+    /// The keys of a transaction are in several slots.
+    pub const CROSS_SLOT: &str = "cross-slot";
     /// Nothing was counted, for what the key holds: the request's own conditions did not hold.
     pub const UNCOUNTED: [&str; 3] = [NOT_A_NUMBER, PAST_BOUND, OVERFLOW];
     /// The key cannot be sent in a path.

@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod txn;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ pub mod get;
 pub mod incr;
 pub mod put;
 pub mod shard;
+pub mod txn;
 pub mod version;
 
 #[cfg(test)]
@@ -80,6 +81,9 @@ pub enum Command {
     /// Add to the number under a key
     #[command(long_about = incr::HELP)]
     Incr(incr::Incr),
+    /// Change several keys at once, or none
+    #[command(long_about = txn::HELP)]
+    Txn(txn::Txn),
     /// Print the version of this program, and that of a node if one can be reached
     #[command(long_about = version::HELP)]
     Version(version::Version),
@@ -139,6 +143,7 @@ impl Command {
             Self::Put(command) => command.run(&client).await,
             Self::Del(command) => command.run(&client).await,
             Self::Incr(command) => command.run(&client).await,
+            Self::Txn(command) => command.run(&client).await,
             Self::Version(command) => Ok(command.run(&client).await),
         }
     }

@@ -82,6 +82,8 @@ fn what_cannot_be_meant_is_refused() {
         "put a b --if-absent --if-etag 7",
         "del a --if-etag",
         "incr",
+        "txn",
+        "txn {} {}",
         "incr a x",
         "incr a 1.5",
         "incr a 9223372036854775808",

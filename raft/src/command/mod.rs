@@ -10,9 +10,11 @@ use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 pub mod codec;
 pub mod increment;
 pub mod meta;
+pub mod transaction;
 
 use self::increment::{Counted, Increment, Uncounted};
 use self::meta::MetaCommand;
+use self::transaction::{Aborted, Transacted, Transaction};
 
 /// What one log entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum Command {
         /// What must hold for the key.
         condition: Condition,
     },
+    /// Takes several steps at once, or none.
+    Transact(Box<Transaction>),
 }
 
 /// What must hold for a key before a command may change it. Decided in apply.
@@ -132,14 +136,20 @@ pub enum CommandResult {
     Counted(Counted),
     /// There is no such sum, so nothing changed.
     Uncounted(Uncounted),
+    /// The transaction was carried out.
+    Transacted(Box<Transacted>),
+    /// A step of the transaction could not be, so nothing changed.
+    Aborted(Aborted),
 }
 
 impl Command {
-    /// Returns the key that the command is about, if it is about one.
+    /// Returns a key that the command is about, if it is about keys. All are in one slot.
     pub fn key(&self) -> Option<&Key> {
         match self {
             Self::Put { key, .. } | Self::Delete { key, .. } => Some(key),
             Self::Increment { increment, .. } => Some(&increment.key),
+            // All its keys are in one slot.
+            Self::Transact(transaction) => transaction.keys().next(),
             Self::Own { .. } | Self::Meta(_) => None,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::command::Command;
 use crate::command::increment::Uncounted;
+use crate::command::transaction::{Aborted, Transacted};
 use crate::limits;
 use crate::net::Address;
 pub use crate::node::route::{Elsewhere, Route};
@@ -178,6 +179,10 @@ pub enum WriteResult {
     },
     /// There is no such sum: this attempt changed nothing.
     Uncounted(Uncounted),
+    /// The transaction was carried out. `facts.applied` is the revision of what it wrote.
+    Transacted(Box<Transacted>),
+    /// A step of the transaction could not be: this attempt changed nothing.
+    Aborted(Aborted),
     /// The condition did not hold: this attempt changed nothing.
     ConditionFailed {
         /// The key's revision, if there is such a key.

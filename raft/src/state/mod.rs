@@ -22,8 +22,9 @@
 //! 2. A key exists while it is stored and its deadline, if it has one, is after `now`. Keys past
 //!    their deadline are absent at once, and removed a bounded number per entry.
 //! 3. `deadlines` holds one item for each stored key with a deadline, and no other.
-//! 4. `applied` counts successful puts and increments and the deletions of keys that existed, and
-//!    nothing else (D10). The revision of a key is that count right after what wrote it.
+//! 4. `applied` counts successful puts and increments, the deletions of keys that existed, and the
+//!    transactions that changed anything, and nothing else (D10). The revision of a key is that count
+//!    right after what wrote it.
 //! 5. `bytes` is the sum over all stored keys of key, value and [`KEY_OVERHEAD_BYTES`].
 //! 6. Keys and values are copies of the entry's: a slice would pin the buffer it came in.
 
@@ -41,6 +42,7 @@ pub mod content;
 mod increment;
 pub mod meta;
 mod stored;
+mod transaction;
 mod tree;
 
 pub use self::stored::Stored;
@@ -141,6 +143,7 @@ impl State {
         match command {
             Command::Put { key, value, .. } => self.growth_of(key, value.as_bytes().len()),
             Command::Increment { increment, .. } => self.growth_of(&increment.key, SUM_BYTES_MAX),
+            Command::Transact(transaction) => self.growth_of_transaction(transaction),
             Command::Delete { .. } | Command::Own { .. } | Command::Meta(_) => 0,
         }
     }
@@ -194,6 +197,7 @@ impl State {
                     Err(refusal) => refusal,
                 }
             }
+            Command::Transact(transaction) => self.transact(transaction),
             Command::Own { slots, epoch } => self.own(slots, *epoch),
             Command::Meta(command) => self.change_meta(command),
         };

@@ -20,7 +20,10 @@ mod condition;
 mod incr;
 mod request;
 mod target;
+mod txn;
 
+pub(super) use incr::increment;
+pub(super) use request::ttl;
 use request::{Asked, Operation};
 
 /// Answers a request about a key.
@@ -31,6 +34,11 @@ pub(super) async fn serve(node: &Node, request: Request) -> Response {
 /// Answers a request to count.
 pub(super) async fn serve_incr(node: &Node, request: Request) -> Response {
     rendered(count(node, request).await, incr::METHODS)
+}
+
+/// Answers a transaction.
+pub(super) async fn serve_txn(node: &Node, request: Request) -> Response {
+    rendered(transact(node, request).await, txn::METHODS)
 }
 
 fn rendered(result: Result<Response, Box<Problem>>, methods: HeaderValue) -> Response {
@@ -73,6 +81,15 @@ async fn count(node: &Node, request: Request) -> Result<Response, Box<Problem>> 
     let (node, deadline) = (node.via(asked.route), started + asked.timeout);
     let bytes = body::read(body, incr::BODY_BYTES_MAX, deadline).await?;
     let command = asked.command(&head.headers, &bytes)?;
+    write(&node, command, deadline, &head.uri).await
+}
+
+async fn transact(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
+    let started = Instant::now();
+    let (head, body) = request.into_parts();
+    let asked = txn::Asked::parse(&head.method, &head.uri, &head.headers)?;
+    let (node, deadline) = (node.via(asked.route), started + asked.timeout);
+    let command = txn::parse(&body::read(body, txn::BODY_BYTES_MAX, deadline).await?)?;
     write(&node, command, deadline, &head.uri).await
 }
 

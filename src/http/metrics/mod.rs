@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use steadfast_cli::api::{incr, key};
+use steadfast_cli::api::{incr, key, txn};
 
 #[cfg(test)]
 mod tests;
@@ -96,6 +96,8 @@ pub(super) fn route(path: &str) -> &'static str {
         "kv"
     } else if path.starts_with(incr::PATH) {
         "incr"
+    } else if path == txn::PATH {
+        "txn"
     } else if path.starts_with("/v1/cluster") || path.starts_with("/v1/shards") {
         "cluster"
     } else if FIRST.contains(&path) {

@@ -11,6 +11,7 @@
 //!              3 own      epoch u64 | slots
 //!              4 meta     see [`meta`]
 //!              5 add      condition | increment, see [`increment`]
+//!              6 transact transaction, see [`transaction`]
 //!   condition  0 always | 1 absent | 2 present | 3 revision is: u64
 //!
 //!   reply      result | applied u64 | log_time u64
@@ -22,6 +23,8 @@
 //!              6 meta              version u64 | changed u8
 //!              7 counted           see [`increment`]
 //!              8 uncounted         see [`increment`]
+//!              9 transacted        see [`transaction`]
+//!             10 aborted           see [`transaction`]
 //!
 //!   key        length u16 | bytes
 //!   value      length u32 | bytes
@@ -55,6 +58,7 @@ use fields::{
 pub mod fields;
 pub mod increment;
 pub mod meta;
+pub mod transaction;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -70,6 +74,7 @@ const DELETE: u8 = 2;
 const OWN: u8 = 3;
 const META: u8 = 4;
 const INCREMENT: u8 = 5;
+const TRANSACT: u8 = 6;
 
 const ALWAYS: u8 = 0;
 const ABSENT: u8 = 1;
@@ -84,6 +89,8 @@ const OWNED: u8 = 5;
 const META_CHANGED: u8 = 6;
 const COUNTED: u8 = 7;
 const UNCOUNTED: u8 = 8;
+const TRANSACTED: u8 = 9;
+const ABORTED: u8 = 10;
 
 const _: () = assert!(limits::ENTRY_COMMANDS_MAX <= u16::MAX as usize);
 const _: () = assert!(limits::KEY_BYTES_MAX <= u16::MAX as usize);
@@ -197,6 +204,7 @@ pub fn command_bytes(command: &Command) -> usize {
         Command::Increment { increment, condition } => {
             condition_bytes(*condition) + increment::bytes(increment)
         }
+        Command::Transact(transaction) => transaction::bytes(transaction),
     }
 }
 
@@ -204,7 +212,8 @@ pub fn command_bytes(command: &Command) -> usize {
 ///
 /// # Panics
 ///
-/// If the slots of an `Own` are not in order, or a time to live is out of bounds.
+/// If the slots of an `Own` are not in order, a time to live is out of bounds, or a transaction has
+/// too many steps or keys of several slots.
 pub fn put_command(out: &mut BytesMut, command: &Command) {
     match command {
         Command::Put { key, value, ttl, condition } => {
@@ -233,6 +242,10 @@ pub fn put_command(out: &mut BytesMut, command: &Command) {
             put_condition(out, *condition);
             increment::put(out, increment);
         }
+        Command::Transact(transaction) => {
+            out.put_u8(TRANSACT);
+            transaction::put(out, transaction);
+        }
     }
 }
 
@@ -257,46 +270,55 @@ pub fn get_command(input: &mut Bytes) -> Result<Command, DecodeError> {
             let condition = get_condition(input)?;
             Ok(Command::Increment { increment: Box::new(increment::get(input)?), condition })
         }
+        TRANSACT => Ok(Command::Transact(Box::new(transaction::get(input)?))),
         tag => Err(DecodeError::UnknownTag { what: "command", tag }),
     }
 }
 
 /// Appends the bytes of a reply.
 pub fn put_reply(out: &mut BytesMut, reply: &Reply) {
-    match reply.result {
-        CommandResult::Stored { created, deadline } => {
+    match &reply.result {
+        &CommandResult::Stored { created, deadline } => {
             out.put_u8(STORED);
             out.put_u8(created.into());
             put_option(out, deadline.map(|deadline| deadline.0));
         }
-        CommandResult::Deleted { existed } => {
+        &CommandResult::Deleted { existed } => {
             out.put_u8(DELETED);
             out.put_u8(existed.into());
         }
-        CommandResult::ConditionFailed { current } => {
+        &CommandResult::ConditionFailed { current } => {
             out.put_u8(CONDITION_FAILED);
             put_option(out, current.map(|revision| revision.0));
         }
-        CommandResult::WrongShard { epoch } => {
+        &CommandResult::WrongShard { epoch } => {
             out.put_u8(WRONG_SHARD);
             out.put_u64(epoch.0);
         }
-        CommandResult::Owned { epoch } => {
+        &CommandResult::Owned { epoch } => {
             out.put_u8(OWNED);
             out.put_u64(epoch.0);
         }
-        CommandResult::Meta { version, changed } => {
+        &CommandResult::Meta { version, changed } => {
             out.put_u8(META_CHANGED);
             out.put_u64(version.0);
             out.put_u8(changed.into());
         }
-        CommandResult::Counted(counted) => {
+        &CommandResult::Counted(counted) => {
             out.put_u8(COUNTED);
             increment::put_counted(out, counted);
         }
-        CommandResult::Uncounted(uncounted) => {
+        &CommandResult::Uncounted(uncounted) => {
             out.put_u8(UNCOUNTED);
             increment::put_uncounted(out, uncounted);
+        }
+        CommandResult::Transacted(transacted) => {
+            out.put_u8(TRANSACTED);
+            transaction::put_transacted(out, transacted);
+        }
+        &CommandResult::Aborted(aborted) => {
+            out.put_u8(ABORTED);
+            transaction::put_aborted(out, aborted);
         }
     }
     out.put_u64(reply.applied.0);
@@ -321,6 +343,8 @@ pub fn get_reply(input: &mut Bytes) -> Result<Reply, DecodeError> {
         }
         COUNTED => CommandResult::Counted(increment::get_counted(input)?),
         UNCOUNTED => CommandResult::Uncounted(increment::get_uncounted(input)?),
+        TRANSACTED => CommandResult::Transacted(Box::new(transaction::get_transacted(input)?)),
+        ABORTED => CommandResult::Aborted(transaction::get_aborted(input)?),
         tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
     };
     let applied = Revision(input.try_get_u64()?);

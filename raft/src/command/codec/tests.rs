@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::increment::{Counted, Increment, Life, Uncounted};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
+use crate::command::transaction::{
+    Aborted, Check, Got, Obstacle, Step, StepResult, Test, Transacted, Transaction,
+};
 use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot, TtlMs};
 
 pub(crate) fn key(text: &str) -> Key {
@@ -62,6 +65,41 @@ pub(crate) fn any_increment(
     ];
     (keys, number(), number(), bound(), bound(), life).prop_map(
         |(key, by, initial, min, max, life)| Increment { key, by, initial, min, max, life },
+    )
+}
+
+/// Any transaction over these keys, which are of one slot.
+pub(crate) fn any_transaction(
+    keys: BoxedStrategy<Key>,
+    ttl_ms_max: u64,
+    revisions: impl Strategy<Value = u64>,
+) -> impl Strategy<Value = Transaction> {
+    let ttls = 1..=ttl_ms_max;
+    let test = prop_oneof![
+        1 => Just(Test::Absent),
+        3 => Just(Test::Present),
+        1 => revisions.prop_map(|revision| Test::RevisionIs(Revision(revision))),
+        1 => any_value().prop_map(Test::ValueIs),
+    ];
+    let check = (keys.clone(), test).prop_map(|(key, test)| Check { key, test });
+    let ttl = proptest::option::of(ttls.clone().prop_map(TtlMs));
+    let value = prop_oneof![any_value(), (-9..9_i64).prop_map(|it| value(&it.to_string()))];
+    let step = prop_oneof![
+        3 => keys.clone().prop_map(|key| Step::Get { key }),
+        3 => (keys.clone(), value, ttl).prop_map(|(key, value, ttl)| Step::Put { key, value, ttl }),
+        2 => keys.clone().prop_map(|key| Step::Delete { key }),
+        2 => any_increment(keys.clone(), ttls).prop_map(Step::Increment),
+    ];
+    let step = step.boxed();
+    let some = keys.prop_map(|key| Check { key, test: Test::Present });
+    let found_bytes_max = prop_oneof![Just(u32::MAX), 0..20_u32];
+    (vec(check, 0..3), vec(step.clone(), 0..5), vec(step, 0..5), found_bytes_max, some).prop_map(
+        |(mut checks, then, otherwise, found_bytes_max, some)| {
+            if checks.is_empty() && then.is_empty() && otherwise.is_empty() {
+                checks.push(some);
+            }
+            Transaction { checks, then, otherwise, found_bytes_max }
+        },
     )
 }
 
@@ -137,6 +175,29 @@ fn any_command() -> impl Strategy<Value = Command> {
                 condition
             }
         ),
+        any_transaction(
+            "[a-z]{0,3}".prop_map(|name| key(&format!("{{t}}{name}"))).boxed(),
+            limits::TTL_MS_MAX,
+            any::<u64>()
+        )
+        .prop_map(|transaction| Command::Transact(Box::new(transaction))),
+    ]
+}
+
+fn any_step_result() -> impl Strategy<Value = StepResult> {
+    let deadline = || any::<Option<u64>>().prop_map(|deadline| deadline.map(LogTime));
+    let got = (any_value(), any::<u64>(), deadline());
+    let got = got.prop_map(|(value, revision, deadline)| {
+        let revision = Revision(revision);
+        StepResult::Got(Some(Got { value, revision, deadline }))
+    });
+    prop_oneof![
+        Just(StepResult::Got(None)),
+        got,
+        (any::<bool>(), deadline())
+            .prop_map(|(created, deadline)| StepResult::Stored { created, deadline }),
+        any::<bool>().prop_map(|existed| StepResult::Deleted { existed }),
+        any_counted().prop_map(StepResult::Counted),
     ]
 }
 
@@ -176,6 +237,17 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         }),
         any_counted().prop_map(CommandResult::Counted),
         any_uncounted().prop_map(CommandResult::Uncounted),
+        (any::<bool>(), any::<bool>(), vec(any_step_result(), 0..4)).prop_map(
+            |(succeeded, changed, results)| {
+                CommandResult::Transacted(Box::new(Transacted { succeeded, changed, results }))
+            }
+        ),
+        (any::<bool>(), any::<u16>(), proptest::option::of(any_uncounted())).prop_map(
+            |(succeeded, step, uncounted)| {
+                let why = uncounted.map_or(Obstacle::TooMuchFound, Obstacle::Uncounted);
+                CommandResult::Aborted(Aborted { succeeded, step, why })
+            }
+        ),
     ];
     (result, any::<u64>(), any::<u64>()).prop_map(|(result, applied, log_time)| Reply {
         result,
@@ -312,6 +384,34 @@ fn increment_v1() {
 }
 
 #[test]
+fn transaction_v1() {
+    let check = |test| Check { key: key("k"), test };
+    let increment =
+        Increment { key: key("k"), by: 1, initial: 0, min: None, max: None, life: Life::Kept };
+    let transaction = Transaction {
+        checks: vec![
+            check(Test::Absent),
+            check(Test::Present),
+            check(Test::RevisionIs(Revision(7))),
+            check(Test::ValueIs(value("v"))),
+        ],
+        then: vec![
+            Step::Get { key: key("k") },
+            Step::Put { key: key("k"), value: value("v"), ttl: Some(TtlMs(3)) },
+        ],
+        otherwise: vec![Step::Delete { key: key("k") }, Step::Increment(increment)],
+        found_bytes_max: 5,
+    };
+    check_command(
+        &Command::Transact(Box::new(transaction)),
+        "06 00000005
+         0004 01 0001 6b 02 0001 6b 03 0000000000000007 0001 6b 04 00000001 76 0001 6b
+         0002 01 0001 6b 02 01 0000000000000003 0001 6b 00000001 76
+         0002 03 0001 6b 04 0001 6b 0000000000000001 0000000000000000 00 00 00",
+    );
+}
+
+#[test]
 fn entry_v1() {
     let commands = vec![put(None, Condition::Always), delete(Condition::Always)];
     let entry = Entry { stamp: LogTime(1_700_000_000_000), expired_max: 256, commands };
@@ -352,6 +452,24 @@ fn replies_v1() {
     check_reply(CommandResult::Uncounted(past), "08 02 0000000000000004");
     let overflow = Uncounted::Overflow { current };
     check_reply(CommandResult::Uncounted(overflow), "08 03 0000000000000004");
+    let got = Got { value: value("v"), revision: Revision(4), deadline };
+    let results = vec![
+        StepResult::Got(Some(got)),
+        StepResult::Got(None),
+        StepResult::Stored { created: true, deadline: None },
+        StepResult::Deleted { existed: true },
+        StepResult::Counted(counted),
+    ];
+    let transacted = Transacted { succeeded: true, changed: true, results };
+    check_reply(
+        CommandResult::Transacted(Box::new(transacted)),
+        "09 01 01 0005
+         01 01 00000001 76 0000000000000004 01 0000000000000003
+         01 00 02 01 00 03 01 04 fffffffffffffffe 01 01 0000000000000003",
+    );
+    let aborted = |why| CommandResult::Aborted(Aborted { succeeded: false, step: 2, why });
+    check_reply(aborted(Obstacle::TooMuchFound), "0a 00 0002 02");
+    check_reply(aborted(Obstacle::Uncounted(Uncounted::NotANumber)), "0a 00 0002 01 01");
 }
 
 #[track_caller]
@@ -369,14 +487,16 @@ fn unknown_versions_and_tags_are_refused() {
         check_refused(&format!("{HEADER} 0001 {rest}"), DecodeError::UnknownTag { what, tag });
     };
     refused("00", "command", 0);
-    refused("06", "command", 6);
+    refused("07", "command", 7);
+    refused("06 00000000 0001 05", "check", 5);
+    refused("06 00000000 0000 0001 05", "step", 5);
     refused("04 04", "meta command", 4);
     refused("02 04 0001 6b", "condition", 4);
     refused("01 00 02", "flag", 2);
     refused("05 00 0001 6b 0000000000000001 0000000000000000 00 00 03", "life", 3);
     assert_eq!(
-        get_reply(&mut unhex("09")),
-        Err(DecodeError::UnknownTag { what: "result", tag: 9 })
+        get_reply(&mut unhex("0b")),
+        Err(DecodeError::UnknownTag { what: "result", tag: 11 })
     );
     assert_eq!(
         get_reply(&mut unhex("08 04")),
@@ -402,6 +522,12 @@ fn what_is_out_of_bounds_is_refused() {
     refused("0001 01 00 01 ffffffffffffffff 0001 6b 00000000", "time to live");
     let add = "0001 05 00 0001 6b 0000000000000001 0000000000000000 00 00";
     refused(&format!("{add} 01 0000000000000000"), "time to live");
+    let transact = "0001 06 00000000";
+    refused(&format!("{transact} 03e9"), "number of steps");
+    let gets = "01 0001 6b".repeat(600);
+    refused(&format!("{transact} 0000 0258 {gets} 0191"), "number of steps");
+    refused(&format!("{transact} 0000 0000 0000"), "slot of a transaction");
+    refused(&format!("{transact} 0000 0002 01 0001 6b 01 0001 6c 0000"), "slot of a transaction");
     let own = "0001 03 0000000000000001";
     refused(&format!("{own} 0001 0000 4000"), "slot");
     refused(&format!("{own} 0001 0002 0001"), "slot range");

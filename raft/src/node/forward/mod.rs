@@ -263,6 +263,7 @@ mod tests {
     use super::super::api::{Consistency, Guarantee, WriteResult};
     use super::*;
     use crate::command::increment::Uncounted;
+    use crate::command::transaction::{Aborted, Obstacle, StepResult, Transacted};
     use crate::node::api::{Bound, Doubt, Refusal};
 
     fn facts() -> Facts {
@@ -275,6 +276,39 @@ mod tests {
             log_time: LogTime(1_000),
             map_epoch: Epoch(1),
         }
+    }
+
+    fn results() -> Vec<WriteResult> {
+        vec![
+            WriteResult::Stored { created: true, revision: Revision(4), expires_in: None },
+            WriteResult::Stored {
+                created: false,
+                revision: Revision(4),
+                expires_in: Some(TtlMs(9)),
+            },
+            WriteResult::Deleted { existed: true, revision: Revision(6) },
+            WriteResult::ConditionFailed { current: None },
+            WriteResult::ConditionFailed { current: Some(Revision(7)) },
+            WriteResult::Counted {
+                value: i64::MIN,
+                created: true,
+                revision: Revision(4),
+                expires_in: Some(TtlMs(9)),
+            },
+            WriteResult::Uncounted(Uncounted::NotANumber),
+            WriteResult::Uncounted(Uncounted::PastBound { current: -1 }),
+            WriteResult::Uncounted(Uncounted::Overflow { current: i64::MAX }),
+            WriteResult::Transacted(Box::new(Transacted {
+                succeeded: true,
+                changed: false,
+                results: vec![StepResult::Got(None), StepResult::Deleted { existed: false }],
+            })),
+            WriteResult::Aborted(Aborted {
+                succeeded: false,
+                step: 999,
+                why: Obstacle::TooMuchFound,
+            }),
+        ]
     }
 
     fn verdicts() -> Vec<Verdict> {
@@ -301,26 +335,7 @@ mod tests {
             Doubt::ConnectionLost { node },
             Doubt::Halted { shard, why: "another".into() },
         ];
-        let results = [
-            WriteResult::Stored { created: true, revision: Revision(4), expires_in: None },
-            WriteResult::Stored {
-                created: false,
-                revision: Revision(4),
-                expires_in: Some(TtlMs(9)),
-            },
-            WriteResult::Deleted { existed: true, revision: Revision(6) },
-            WriteResult::ConditionFailed { current: None },
-            WriteResult::ConditionFailed { current: Some(Revision(7)) },
-            WriteResult::Counted {
-                value: i64::MIN,
-                created: true,
-                revision: Revision(4),
-                expires_in: Some(TtlMs(9)),
-            },
-            WriteResult::Uncounted(Uncounted::NotANumber),
-            WriteResult::Uncounted(Uncounted::PastBound { current: -1 }),
-            WriteResult::Uncounted(Uncounted::Overflow { current: i64::MAX }),
-        ];
+        let results = results();
         let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
         let founds =
             [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
@@ -332,7 +347,7 @@ mod tests {
         ];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
-        all.extend(results.map(|result| {
+        all.extend(results.into_iter().map(|result| {
             Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
         }));
         let staleness = Duration::from_millis(3);

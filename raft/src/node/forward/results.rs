@@ -6,6 +6,8 @@
 //!           3 condition failed  option current u64
 //!           4 counted           value i64 | created u8 | revision u64 | option expires in ms u64
 //!           5 uncounted         a reason of [`crate::command::codec::increment`]
+//!           6 transacted        as in [`crate::command::codec::transaction`]
+//!           7 aborted           as there
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -13,6 +15,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crate::command::codec::DecodeError;
 use crate::command::codec::fields::{get_bool, get_option, put_option};
 use crate::command::codec::increment::{get_uncounted, put_uncounted};
+use crate::command::codec::transaction::{
+    get_aborted, get_transacted, put_aborted, put_transacted,
+};
 use crate::node::api::WriteResult;
 use crate::words::{Revision, TtlMs};
 
@@ -44,6 +49,14 @@ pub(super) fn put_result(out: &mut BytesMut, result: &WriteResult) {
             out.put_u8(5);
             put_uncounted(out, *uncounted);
         }
+        WriteResult::Transacted(transacted) => {
+            out.put_u8(6);
+            put_transacted(out, transacted);
+        }
+        WriteResult::Aborted(aborted) => {
+            out.put_u8(7);
+            put_aborted(out, *aborted);
+        }
     }
 }
 
@@ -66,6 +79,8 @@ pub(super) fn get_result(input: &mut Bytes) -> Result<WriteResult, DecodeError> 
             expires_in: get_option(input)?.map(TtlMs),
         },
         5 => WriteResult::Uncounted(get_uncounted(input)?),
+        6 => WriteResult::Transacted(Box::new(get_transacted(input)?)),
+        7 => WriteResult::Aborted(get_aborted(input)?),
         tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
     })
 }

@@ -11,18 +11,21 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
+use serde::Serialize;
 use steadfast_cli::api::header;
 use steadfast_cli::api::incr::IncrAnswer;
 use steadfast_cli::api::number::Exact;
-use steadfast_cli::api::problem::code;
+use steadfast_cli::api::problem::{Problem, code};
 use steadfast_raft::command::increment::Uncounted;
+use steadfast_raft::command::transaction::{Aborted, Obstacle};
+use steadfast_raft::limits;
 use steadfast_raft::node::api::{
     Elsewhere, Facts, Found, Guarantee, ReadAnswer, Route, WriteAnswer, WriteResult,
 };
 use steadfast_raft::words::{Revision, TtlMs};
 
 use super::condition::Tag;
-use super::problem;
+use super::{problem, txn};
 
 #[cfg(test)]
 mod tests;
@@ -93,23 +96,68 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
                 expires_in_ms: expires_in.map(|ttl| ttl.0),
             },
         ),
-        WriteResult::Uncounted(uncounted) => uncounted_because(facts, uncounted),
+        WriteResult::Uncounted(uncounted) => {
+            let problem = uncounted_because(uncounted);
+            with_facts(problem::response(&problem), facts)
+        }
+        WriteResult::Transacted(ref transacted) => {
+            let answer = txn::answer(transacted, facts);
+            let mut response = json(&answer, facts);
+            if let Some(Exact(revision)) = answer.revision {
+                version(response.headers_mut(), Revision(revision), None);
+            }
+            response
+        }
+        WriteResult::Aborted(aborted) => {
+            with_facts(problem::response(&aborted_because(aborted)), facts)
+        }
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
     }
 }
 
 /// Renders a sum.
 fn counted(facts: &Facts, answer: &IncrAnswer) -> Response {
-    let body = serde_json::to_vec(answer).expect("it has only numbers");
-    let mut response = respond(StatusCode::OK, Body::from(body), facts, Guarantee::Linearizable);
-    let headers = response.headers_mut();
-    version(headers, Revision(answer.revision.0), answer.expires_in_ms.map(TtlMs));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = json(answer, facts);
+    let expires_in = answer.expires_in_ms.map(TtlMs);
+    version(response.headers_mut(), Revision(answer.revision.0), expires_in);
     response
 }
 
-/// Renders that there is no sum.
-fn uncounted_because(facts: &Facts, uncounted: Uncounted) -> Response {
+/// Renders something larger than a value.
+fn json(answer: &impl Serialize, facts: &Facts) -> Response {
+    let body = serde_json::to_vec(answer).expect("it has only strings, numbers and flags");
+    let mut response = respond(StatusCode::OK, Body::from(body), facts, Guarantee::Linearizable);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+fn with_facts(mut response: Response, facts: &Facts) -> Response {
+    facts_into(response.headers_mut(), facts, Guarantee::Linearizable);
+    response
+}
+
+/// Says why no operation of a transaction was carried out.
+fn aborted_because(aborted: Aborted) -> Box<Problem> {
+    let Aborted { succeeded, step, why } = aborted;
+    let list = if succeeded { "then" } else { "else" };
+    let detail = format!("{list}[{step}]: {why}; nothing of the transaction was carried out");
+    match why {
+        Obstacle::Uncounted(uncounted) => {
+            Box::new(Problem { detail, ..*uncounted_because(uncounted) })
+        }
+        Obstacle::TooMuchFound => problem::refused(
+            422,
+            "answer-too-large",
+            "The transaction finds too much",
+            detail,
+            format!("read fewer values: {} bytes at most", limits::TRANSACTION_FOUND_BYTES_MAX),
+        ),
+    }
+}
+
+/// Says why there is no sum.
+fn uncounted_because(uncounted: Uncounted) -> Box<Problem> {
     let (code, title, hint) = match uncounted {
         Uncounted::NotANumber => (
             code::NOT_A_NUMBER,
@@ -127,10 +175,7 @@ fn uncounted_because(facts: &Facts, uncounted: Uncounted) -> Response {
             "add less: numbers are those of 64 bits with a sign",
         ),
     };
-    let problem = problem::refused(409, code, title, uncounted.to_string(), hint);
-    let mut response = problem::response(&problem);
-    facts_into(response.headers_mut(), facts, Guarantee::Linearizable);
-    response
+    problem::refused(409, code, title, uncounted.to_string(), hint)
 }
 
 /// Renders that there is no such key. That is an answer too, so it says where it comes from.

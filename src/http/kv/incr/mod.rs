@@ -77,7 +77,7 @@ impl Asked {
 }
 
 /// Returns what a request asks to add.
-pub(super) fn increment(key: Key, asked: &IncrRequest) -> Result<Increment, Box<Problem>> {
+pub(in crate::http) fn increment(key: Key, asked: &IncrRequest) -> Result<Increment, Box<Problem>> {
     let IncrRequest { by, initial, min, max, ref ttl, renew_ttl } = *asked;
     let (min, max) = (min.map(|it| it.0), max.map(|it| it.0));
     if let (Some(min), Some(max)) = (min, max)

@@ -13,10 +13,11 @@ fn json() -> HeaderMap {
 
 fn command(body: &str) -> Result<Increment, Box<Problem>> {
     let asked = asked("/v1/incr/hits", &json()).expect("good input");
-    match asked.command(&json(), body.as_bytes())? {
-        Command::Increment { increment, condition: Condition::Always } => Ok(*increment),
-        other => panic!("{other:?}"),
-    }
+    let command = asked.command(&json(), body.as_bytes())?;
+    let Command::Increment { increment, condition: Condition::Always } = command else {
+        panic!("{command:?}");
+    };
+    Ok(*increment)
 }
 
 fn hits() -> Increment {

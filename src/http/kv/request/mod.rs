@@ -165,7 +165,7 @@ fn bad_staleness(detail: String) -> Box<Problem> {
 }
 
 /// Reads how long a key lives.
-pub(super) fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
+pub(in crate::http) fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
     let refuse = |detail: String| {
         refused(400, "bad-ttl", "The time to live cannot be used", detail, "ttl=500ms or ttl=60s")
     };
