@@ -224,6 +224,16 @@ fn timers_and_sizes_fit_each_other() {
 }
 
 #[test]
-fn both_ends_agree_on_the_longest_value() {
-    assert_eq!(limits::VALUE_BYTES_MAX, steadfast_cli::api::VALUE_BYTES_MAX);
+fn both_ends_agree_on_values_timeouts_and_slots() {
+    use steadfast_cli::api;
+    use steadfast_raft::words::{Key, Slot};
+    assert_eq!(limits::VALUE_BYTES_MAX, api::VALUE_BYTES_MAX);
+    assert_eq!(limits::READ_TIMEOUT_DEFAULT, api::READ_TIMEOUT_DEFAULT);
+    assert_eq!(limits::WRITE_TIMEOUT_DEFAULT, api::WRITE_TIMEOUT_DEFAULT);
+    assert_eq!(Slot::COUNT, api::slot::COUNT);
+    for key in ["a", "{a}b", "a{}b", "{", "}{", "a{b}{c}", "\u{e9}"] {
+        let slot =
+            Slot::of(&Key::try_from(bytes::Bytes::from_static(key.as_bytes())).expect("a key"));
+        assert_eq!(slot.number(), api::slot::of(key.as_bytes()), "{key}");
+    }
 }

@@ -5,7 +5,7 @@
 //!   mod        one request: span, counts, panics, the way to its handler
 //!   kv/        request -> operation      -> node -> answer -> response
 //!   control    founding, looking, probes -> node -> answer -> response
-//!   query origin body condition problem    what they share
+//!   head query origin body condition problem    what they share
 //! ```
 //!
 //! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
@@ -29,6 +29,7 @@ use tracing::Instrument;
 
 mod body;
 mod control;
+mod head;
 mod kv;
 mod listener;
 mod metrics;
@@ -78,6 +79,9 @@ impl App {
     /// Finds the handler. Keys come first and without the router: they are the hot path, and
     /// their path is theirs alone to read.
     async fn dispatch(&self, request: Request) -> Response {
+        if let Err(problem) = head::check(request.uri(), request.headers()) {
+            return problem::response(&problem);
+        }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return kv::serve(&self.node, request).await;

@@ -8,6 +8,7 @@
 //!   segments     the log's bytes on disk, found without the program's help
 //!   founding kills leaders stops directories input peers views pressure size    what is done to them
 //!   jepsen       the harness that injects faults, from its command line
+//!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -20,6 +21,7 @@
 
 use std::time::{Duration, Instant};
 
+mod client;
 mod dev;
 mod directories;
 mod founding;

@@ -5,7 +5,24 @@
 //! answered is unknown, and a second one might undo what others did meanwhile (D7). A redirect (307)
 //! is no such answer: the node that sends it has done nothing, so the same request, body and all, goes
 //! to the node that it names.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), steadfast_cli::client::ClientError> {
+//! use steadfast_cli::client::Client;
+//! use steadfast_cli::client::kv::{Condition, Level};
+//!
+//! let client = Client::new(&["http://127.0.0.1:7301".to_owned()], None)?.routed();
+//! client.put(b"greeting", "hello".into(), None, &Condition::Always).await?;
+//! let read = client.get(b"greeting", Level::Linearizable).await?;
+//! assert_eq!(read.found.expect("it was just written").value, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What an error says of a write, [`ClientError::outcome`] tells: `NotApplied` may be tried again,
+//! `Unknown` must be read back first. The examples beside this crate show the patterns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +36,7 @@ use crate::api::problem::Problem;
 pub mod cluster;
 pub mod error;
 pub mod kv;
+mod route;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +56,8 @@ const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long to keep an idle connection: less than the server does, so that no request meets the
 /// server's closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most idle connections to keep to one node.
+const IDLE_CONNECTIONS_MAX: usize = 64;
 /// Most redirects of one request: leaders may change on the way.
 const REDIRECTS_MAX: usize = 3;
 /// Longest answer to read. The largest honest one is a value.
@@ -49,6 +69,8 @@ pub struct Client {
     http: reqwest::Client,
     endpoints: Vec<String>,
     timeout: Option<Duration>,
+    /// `None`: requests go to the endpoints, which forward them.
+    router: Option<Arc<route::Router>>,
 }
 
 /// One request.
@@ -83,13 +105,14 @@ impl Client {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout })
+        Ok(Self { http, endpoints, timeout, router: None })
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -111,23 +134,27 @@ impl Client {
 
     /// Sends `call` to this endpoint, and to those that it leads to.
     async fn send_to(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
-        let mutates = call.method != Method::GET;
-        let mut answer = self.send_once(endpoint, call).await?;
+        let mut answer = self.send_once(endpoint, call, self.timeout).await?;
         for _ in 0..REDIRECTS_MAX {
             if answer.status != StatusCode::TEMPORARY_REDIRECT {
                 break;
             }
             let next = answer.redirected_to()?;
-            answer = self.send_once(&next, call).await?;
+            answer = self.send_once(&next, call, self.timeout).await?;
         }
-        answer.checked(mutates)
+        answer.checked(call.mutates())
     }
 
-    /// Sends `call` to this endpoint alone.
-    async fn send_once(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
-        let mutates = call.method != Method::GET;
-        let patience = self.timeout.unwrap_or(call.patience) + ANSWER_GRACE;
-        let url = format!("{endpoint}{}", self.full_target(call));
+    /// Sends `call` to this endpoint alone. It may take `timeout`, or else what the server allows.
+    async fn send_once(
+        &self,
+        endpoint: &str,
+        call: &Call,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, ClientError> {
+        let mutates = call.mutates();
+        let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
+        let url = format!("{endpoint}{}", call.full_target(timeout));
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
@@ -143,16 +170,6 @@ impl Client {
         })?;
         Ok(Answer { endpoint: endpoint.to_owned(), status, headers, body })
     }
-
-    /// Returns the target, with the caller's timeout in its query.
-    fn full_target(&self, call: &Call) -> String {
-        let mut target = call.target.clone();
-        if let Some(timeout) = self.timeout.filter(|_| call.takes_timeout) {
-            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            push_parameter(&mut target, "timeout", &format_ms(ms));
-        }
-        target
-    }
 }
 
 impl Call {
@@ -166,6 +183,27 @@ impl Call {
             patience: ANSWER_TIMEOUT,
             takes_timeout: true,
         }
+    }
+
+    /// Returns the same request with one more header.
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Returns whether it could change anything.
+    fn mutates(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// Returns the target, with the timeout in its query.
+    fn full_target(&self, timeout: Option<Duration>) -> String {
+        let mut target = self.target.clone();
+        if let Some(timeout) = timeout.filter(|_| self.takes_timeout) {
+            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            push_parameter(&mut target, "timeout", &format_ms(ms));
+        }
+        target
     }
 }
 

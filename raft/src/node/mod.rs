@@ -44,6 +44,7 @@ mod record;
 mod replicas;
 mod route;
 mod router;
+mod routing;
 mod running;
 pub mod snapshot;
 mod status;
@@ -149,6 +150,11 @@ impl Node {
     /// Returns the same node, which takes this route with requests for shards that others lead.
     pub fn via(&self, route: Route) -> Self {
         Self { inner: Arc::clone(&self.inner), route }
+    }
+
+    /// Returns its timers, sizes and bounds.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.config.settings
     }
 
     /// Stores a value or removes a key.
