@@ -6,7 +6,7 @@
 //!   http         a client that knows whether its request was sent
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
-//!   founding kills leaders stops directories input peers views pressure size    what is done to them
+//!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
@@ -38,6 +38,7 @@ mod process;
 mod segments;
 mod size;
 mod stops;
+mod tokens;
 mod views;
 
 /// How long a condition that must come true may take. It never takes that long.

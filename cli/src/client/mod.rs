@@ -22,11 +22,12 @@
 //! What an error says of a write, [`ClientError::outcome`] tells: `NotApplied` may be tried again,
 //! `Unknown` must be read back first. The examples beside this crate show the patterns.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
@@ -34,9 +35,11 @@ use crate::api::duration::format_ms;
 use crate::api::problem::Problem;
 
 pub mod cluster;
+mod curl;
 pub mod error;
 pub mod kv;
 mod route;
+pub mod token;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +74,8 @@ pub struct Client {
     timeout: Option<Duration>,
     /// `None`: requests go to the endpoints, which forward them.
     router: Option<Arc<route::Router>>,
+    token: Option<token::Token>,
+    curl: Option<Arc<curl::Curl>>,
 }
 
 /// One request.
@@ -112,7 +117,25 @@ impl Client {
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout, router: None })
+        Ok(Self { http, endpoints, timeout, router: None, token: None, curl: None })
+    }
+
+    /// Returns the same client, which shows this token with each request.
+    #[must_use]
+    pub fn with_token(self, token: token::Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// Returns the same client, which tells of each request the `curl` command that does the same. The
+    /// token is not in it, but the file that it came from.
+    #[must_use]
+    pub fn showing_curl(
+        self,
+        token_file: Option<PathBuf>,
+        show: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let curl = curl::Curl { show: Box::new(show), token_file };
+        Self { curl: Some(Arc::new(curl)), ..self }
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -158,6 +181,12 @@ impl Client {
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        if let Some(curl) = &self.curl {
+            curl.show(&url, call);
         }
         let sent = request.body(call.body.clone()).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;

@@ -22,6 +22,7 @@ use crate::shard::pacer::Pacer;
 use crate::shard::turns::Turns;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
+use crate::transport::token::Token;
 use crate::words::{GroupId, Key, NodeId, ShardId};
 
 pub mod api;
@@ -71,6 +72,8 @@ pub struct NodeConfig {
     pub peer_advertise: Address,
     /// Where clients reach this node: a URL, told to the peers.
     pub http_advertise: String,
+    /// The secret that the nodes of the cluster share.
+    pub token: Token,
     /// Timers, sizes and bounds.
     pub settings: Settings,
 }
@@ -150,6 +153,11 @@ impl Node {
     /// Returns the same node, which takes this route with requests for shards that others lead.
     pub fn via(&self, route: Route) -> Self {
         Self { inner: Arc::clone(&self.inner), route }
+    }
+
+    /// Returns the secret that clients and peers must know.
+    pub fn token(&self) -> &Token {
+        &self.inner.config.token
     }
 
     /// Returns its timers, sizes and bounds.
