@@ -49,6 +49,10 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most accepted peer connections that have not completed their handshake.
 pub const HANDSHAKES_INFLIGHT_MAX: usize = 64;
+/// Shortest token that clients and peers share: what cannot be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// Longest such token.
+pub const TOKEN_BYTES_MAX: usize = 1 << 10;
 /// Longest handshake message after its fixed head. It must hold [`BOOTS_KEPT_MAX`] nonces.
 pub const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 /// Most accepted peer connections.

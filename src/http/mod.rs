@@ -6,7 +6,7 @@
 //!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
 //!              takes several keys at once
 //!   control    founding, looking, probes -> node -> answer -> response
-//!   query origin body condition ops problem    what they share
+//!   head auth query origin body condition ops problem    what they share
 //! ```
 //!
 //! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
@@ -17,10 +17,12 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::ALLOW;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, http::Method};
 use futures_util::FutureExt;
 use steadfast_cli::api::{header, incr, key, txn};
 use steadfast_raft::node::Node;
@@ -28,8 +30,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
 
+mod auth;
 mod body;
 mod control;
+mod head;
 mod kv;
 mod listener;
 mod metrics;
@@ -41,6 +45,9 @@ mod query;
 
 pub(crate) use listener::Server;
 use metrics::Metrics;
+
+/// What can be done to a key.
+const KEY_METHODS: &str = "GET,HEAD,PUT,DELETE";
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -80,9 +87,18 @@ impl App {
     /// Finds the handler. Keys come first and without the router: they are the hot path, and
     /// their path is theirs alone to read.
     async fn dispatch(&self, request: Request) -> Response {
+        let allowed = head::check(request.uri(), request.headers())
+            .and_then(|()| auth::check(self.node.token(), request.uri().path(), request.headers()));
+        if let Err(problem) = allowed {
+            return problem::response(&problem);
+        }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return kv::serve(&self.node, request).await;
+            let mut response = kv::serve(&self.node, request).await;
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(KEY_METHODS));
+            }
+            return response;
         }
         if request.uri().path() == txn::PATH {
             return kv::serve_txn(&self.node, request).await;
@@ -129,4 +145,24 @@ fn record(span: &tracing::Span, method: &Method, response: &Response) {
 /// Returns a short text as a response.
 fn text(text: &'static str) -> Response {
     ([("content-type", "text/plain; charset=utf-8")], Body::from(text)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panicked_leaves_doubt_about_a_write_and_none_about_a_read() {
+        use http_body_util::BodyExt;
+        for (method, outcome) in [(Method::PUT, "unknown"), (Method::GET, "not_applied")] {
+            let response = panicked(&method);
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+            let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(
+                (&problem["code"], &problem["outcome"]),
+                (&"internal".into(), &outcome.into())
+            );
+        }
+    }
 }

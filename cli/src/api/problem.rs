@@ -29,6 +29,10 @@ pub mod code {
     pub const UNCOUNTED: [&str; 3] = [NOT_A_NUMBER, PAST_BOUND, OVERFLOW];
     /// The key cannot be sent in a path.
     pub const KEY_NEEDS_KEY64: &str = "key-needs-key64";
+    /// Another node leads, and the request was not to be forwarded.
+    pub const NOT_LED_HERE: &str = "not-led-here";
+    /// The node that was asked cannot take the request, and another may.
+    pub const ELSEWHERE: [&str; 4] = [NOT_LED_HERE, "stopping", "halted", "no-cluster"];
     /// Nobody knows what became of a write.
     pub const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 }

@@ -129,7 +129,13 @@ impl Client {
         if let Level::Stale { max_staleness_ms: Some(ms) } = level {
             push_parameter(&mut target, "max_staleness", &format_ms(ms));
         }
-        match self.send(Call::new(Method::GET, target)).await {
+        let call = Call::new(Method::GET, target);
+        // Any replica gives a stale answer.
+        let sent = match level {
+            Level::Stale { .. } => self.send(call).await,
+            Level::Linearizable | Level::Lease => self.send_about(key, call).await,
+        };
+        match sent {
             Ok(answer) => {
                 let value = answer.body.clone();
                 let etag = text(&answer.headers, "etag").unwrap_or_default();
@@ -160,7 +166,7 @@ impl Client {
         }
         let call =
             Call { headers: condition.headers(), body: value, ..Call::new(Method::PUT, target) };
-        let answer = self.send(call).await?;
+        let answer = self.send_about(key, call).await?;
         Ok(Stored {
             created: answer.status == reqwest::StatusCode::CREATED,
             etag: text(&answer.headers, "etag").unwrap_or_default(),
@@ -174,7 +180,7 @@ impl Client {
     pub async fn delete(&self, key: &[u8], condition: &Condition) -> Result<Deleted, ClientError> {
         let call =
             Call { headers: condition.headers(), ..Call::new(Method::DELETE, key::target(key)) };
-        let answer = self.send(call).await?;
+        let answer = self.send_about(key, call).await?;
         Ok(Deleted {
             existed: text(&answer.headers, header::EXISTED).as_deref() == Some("true"),
             revision: answer.revision(true)?,

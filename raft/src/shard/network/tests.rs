@@ -52,7 +52,7 @@ async fn transport(fabric: &Fabric, node: u32, handle: Handler) -> Transport {
         handle,
     };
     let net = Arc::new(fabric.host(&format!("h{node}")));
-    Transport::start(net, &address(node), callbacks).await.unwrap()
+    Transport::start(net, &address(node), Default::default(), callbacks).await.unwrap()
 }
 
 /// Returns the way from a leader on node 1 to a follower on node 2 that answers so.
