@@ -116,7 +116,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            let usage = error.is::<config::ConfigError>() || error.is::<dev::PlaceError>();
+            let usage = error.is::<config::ConfigError>()
+                || error.is::<dev::PlaceError>()
+                || error.is::<steadfast_raft::mutant::Refused>();
             if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
         }
     }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
+use steadfast_raft::mutant::{self, Mutant};
 use steadfast_raft::net::{Address, TcpNet};
 use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
@@ -33,6 +34,7 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(parent) = flags.parent {
         die_with(parent)?;
     }
+    become_a_mutant()?;
     let config = Config::load(flags, std::env::vars_os())?;
     prepare(&config.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -43,6 +45,19 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     let ended = runtime.block_on(with_seed(seed, serve(config)));
     runtime.shutdown_timeout(BLOCKING_TIMEOUT);
     ended
+}
+
+/// Makes this process break the promise that the environment names, in a build made for that.
+fn become_a_mutant() -> Result<(), mutant::Refused> {
+    let Some(name) = std::env::var_os(mutant::ENV) else { return Ok(()) };
+    let mutant = Mutant::choose(&name.to_string_lossy())?;
+    tracing::warn!(
+        mutant = mutant.name(),
+        "THIS NODE IS BROKEN ON PURPOSE and lies about its data: {}; unset {} for one that does not",
+        mutant.lie(),
+        mutant::ENV
+    );
+    Ok(())
 }
 
 /// Has the system kill this process when the one that started it dies. It could not do more for

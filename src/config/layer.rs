@@ -13,7 +13,8 @@ const PREFIX: &str = "STEADFAST_";
 /// The variable that names the settings file.
 const CONFIG_ENV: &str = "STEADFAST_CONFIG";
 /// Variables that other parts of the program read.
-const OTHERS: [&str; 2] = [crate::telemetry::ENV, "STEADFAST_ENDPOINTS"];
+const OTHERS: [&str; 3] =
+    [crate::telemetry::ENV, "STEADFAST_ENDPOINTS", steadfast_raft::mutant::ENV];
 
 /// What `--help` says first.
 pub(crate) const HELP: &str = "\
