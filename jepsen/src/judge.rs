@@ -11,6 +11,7 @@ use crate::checker::linearizable::linearizable;
 use crate::checker::liveness::liveness;
 use crate::checker::monotonic::monotonic;
 use crate::checker::register::registers;
+use crate::checker::replicas::replicas;
 use crate::checker::search::Budget;
 use crate::checker::set::set;
 use crate::checker::stale::stale;
@@ -75,6 +76,7 @@ pub fn judge(history: &History, settings: &Settings) -> Judgement {
     findings.extend(monotonic(history));
     findings.extend(ttl(history));
     findings.extend(set(history));
+    findings.extend(replicas(history));
     findings.extend(liveness(history, Duration::from_millis(settings.patience_ms)));
     findings.push(coverage(history, settings.minima));
     let verdicts = findings.iter().map(|finding| finding.verdict.clone());

@@ -26,7 +26,7 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
             Function::Write | Function::Cas | Function::Add => true,
             // Of one that found nothing it is some other mutation's.
             Function::Read | Function::Delete => false,
-            Function::ReadAll | Function::Fault | Function::Heal => continue,
+            Function::ReadAll | Function::Fault | Function::Heal | Function::Compare => continue,
         };
         let applied = answer.applied.unwrap_or(revision);
         if applied < revision || (mutates && applied != revision) {

@@ -132,6 +132,7 @@ pub fn name(function: Function) -> &'static str {
         Function::ReadAll => "readings of the set",
         Function::Fault => "faults",
         Function::Heal => "healings",
+        Function::Compare => "comparisons of replicas",
     }
 }
 
@@ -146,5 +147,6 @@ pub fn verb(function: Function) -> &'static str {
         Function::ReadAll => "read all:",
         Function::Fault => "break",
         Function::Heal => "heal",
+        Function::Compare => "compare",
     }
 }

@@ -146,7 +146,8 @@ fn step(operation: &Operation, answer: Option<&Answer>) -> Option<Step> {
             | Function::Cas
             | Function::ReadAll
             | Function::Fault
-            | Function::Heal,
+            | Function::Heal
+            | Function::Compare,
             _,
         ) => None,
     }

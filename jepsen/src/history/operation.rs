@@ -15,6 +15,8 @@ pub struct History {
     pub keys: Vec<String>,
     /// What the nemesis did, event by event.
     pub faults: Vec<Event>,
+    /// What replicas said of their states, event by event.
+    pub comparisons: Vec<Event>,
     /// How many events there are.
     pub events: u64,
     /// When the last of them was noted.
@@ -193,6 +195,7 @@ impl Pairing {
         self.history.last_ns = event.time_ns;
         match (event.process, event.kind) {
             (Process::Nemesis, _) => self.history.faults.push(event),
+            (Process::Observer, _) => self.history.comparisons.push(event),
             (Process::Client(process), Kind::Invoke) => self.invoke(process, event)?,
             (Process::Client(process), Kind::Ok | Kind::Fail | Kind::Info) => {
                 self.complete(process, event)?;

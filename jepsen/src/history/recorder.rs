@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Function, Kind, Mode, Process, Term, Value};
+use super::event::{Event, Function, Kind, Mode, Process, Replica, Term, Value};
 use crate::stopwatch::Stopwatch;
 
 /// Writes a history, one line an event. All clients share one.
@@ -136,6 +136,12 @@ impl Recorder {
         self.lines().flush();
     }
 
+    /// Notes what the replicas of a shard said of their state.
+    pub fn compare(&self, shard: u32, replicas: Vec<Replica>) {
+        let event = blank(Process::Observer, Kind::Info, Function::Compare);
+        self.append(Event { shard: Some(shard), replicas: Some(replicas), ..event });
+    }
+
     /// Notes an event: place and time are set here.
     pub fn append(&self, event: Event) {
         let mut lines = self.lines();
@@ -202,6 +208,7 @@ fn blank(process: Process, kind: Kind, function: Function) -> Event {
         staleness_ms: None,
         error: None,
         fault: None,
+        replicas: None,
     }
 }
 

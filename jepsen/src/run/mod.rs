@@ -19,6 +19,7 @@
 //!   options    what was asked for
 //!   phases     the line above
 //!   found      a cluster out of nodes
+//!   compare    the states of replicas
 //!   progress   a line a second
 //! ```
 
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 use crate::env::EnvError;
 
+mod compare;
 mod found;
 mod options;
 mod phases;

@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use steadfast_cli::api::cluster::NodeView;
 use steadfast_cli::client::Client;
 use tokio::time::Instant;
 
+use super::compare::Compare;
 use super::found::{cluster, found, wait_whole};
 use super::progress::{say, show};
 use super::{Options, Outcome, RunError};
@@ -17,6 +19,7 @@ use crate::env::{self, Env, Kind, Plan};
 use crate::folder::{HISTORY, RUN, SCHEDULE};
 use crate::history::Recorder;
 use crate::nemesis::Nemesis;
+use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Driver;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::{Shared, Target, Workload};
@@ -58,6 +61,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         options.seed,
         options.shards,
     ));
+    let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
@@ -70,12 +74,14 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         Workload::finish(&shared, clients).await;
         say("all is healed; every key is read through every node");
         options.workload.read_all(&shared).await;
+        compare.settle(&observer).await;
         Ok::<_, RunError>(served)
     };
     let served = tokio::select! {
         biased;
         worked = worked => worked?,
         never = show(&shared.counts) => match never {},
+        never = compare.watch(options.shards) => match never {},
     };
     outcome.served_after_ms = served.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
     outcome.faults = driver.tally().clone();
@@ -86,7 +92,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
 /// Drives a cluster that is there already, without faults.
 pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, RunError> {
     let client = Client::new(endpoints, None).map_err(|error| cluster(&error))?;
-    let (mut targets, mut shards) = (Vec::new(), 0);
+    let (mut targets, mut shards, mut known) = (Vec::new(), 0, Vec::new());
     for endpoint in endpoints {
         let view = client.view(endpoint).await.map_err(|error| cluster(&error))?;
         let id = view.node.ok_or_else(|| {
@@ -94,8 +100,12 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
         })?;
         shards = shards.max(u32::try_from(view.shards.len()).unwrap_or(u32::MAX));
         targets.push(Target { id, endpoint: endpoint.clone() });
+        known.extend(view.nodes);
     }
+    let all = with_others(&client, &targets, &known).await;
     let recorder = recorder(&options.folder)?;
+    let observer = Observer::new(endpoints).map_err(|error| cluster(&error))?;
+    let compare = Compare::new(&all, &recorder).map_err(|error| cluster(&error))?;
     // Keys of nobody else: those of two runs differ by their seed and their process.
     let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
     say(&format!("keys begin with {prefix}, and are deleted in the end"));
@@ -106,6 +116,7 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
         tokio::time::sleep(options.time).await;
         Workload::finish(&shared, clients).await;
         options.workload.read_all(&shared).await;
+        compare.settle(&observer).await;
     };
     tokio::select! {
         biased;
@@ -116,6 +127,22 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
     conclude(options, &shared, &mut outcome)?;
     options.workload.clean(&shared, &client).await;
     Ok(outcome)
+}
+
+/// Returns the nodes that were named, and those that they know and that can be reached from here:
+/// their replicas are compared, too.
+async fn with_others(client: &Client, named: &[Target], known: &[NodeView]) -> Vec<Target> {
+    let mut all = named.to_vec();
+    for node in known {
+        let Some(http) = node.http.as_ref() else { continue };
+        let endpoint = format!("http://{http}");
+        if all.iter().all(|target| target.id != node.id)
+            && client.view(&endpoint).await.is_ok_and(|view| view.node == Some(node.id))
+        {
+            all.push(Target { id: node.id, endpoint });
+        }
+    }
+    all
 }
 
 /// Returns the faults that can be done here, and says which cannot.

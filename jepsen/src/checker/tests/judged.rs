@@ -244,3 +244,35 @@ fn green_needs_work_and_evidence() {
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
     assert!(matches!(whole.verdict, Verdict::Unknown(_)), "{whole:?}");
 }
+
+#[test]
+fn replicas_of_one_entry_have_one_state() {
+    let look = |script: Script, seen: &str| {
+        let event = "\"process\":\"observer\",\"type\":\"info\",\"f\":\"compare\",\"shard\":1";
+        script.event(&format!("{event},\"replicas\":[{seen}]"))
+    };
+    let n = |node: u32, index: u64, term: u64, hash: &str| {
+        format!(r#"{{"node":{node},"as_of":[{index},"{term}.1"],"hash":"{hash}"}}"#)
+    };
+    let both = |one: String, other: String| look(begin(), &format!("{one},{other}"));
+    both(n(1, 7, 2, "aa"), n(2, 7, 2, "aa")).is("replicas", "valid", "");
+    both(n(1, 7, 2, "aa"), n(2, 7, 2, "ab")).is("replicas", "invalid", "differ as of entry 7");
+    both(n(1, 7, 2, "aa"), n(2, 7, 3, "aa")).is("replicas", "invalid", "of term 3.1");
+    // Other entries have other states, and who was compared with nobody is not proven right.
+    let apart = || both(n(1, 7, 2, "aa"), n(2, 8, 2, "ab"));
+    apart().is("replicas", "unknown", "2 of 2 replicas were compared with no other");
+    look(apart(), &n(1, 8, 2, "ab")).is("replicas", "valid", "");
+    look(apart(), &n(1, 8, 2, "aa")).is("replicas", "invalid", "differ as of entry 8");
+    // What a restart left of a state is held against what it was before.
+    look(apart(), &n(1, 7, 2, "ac")).is("replicas", "invalid", "n1 has aa of term 2.1, n1 ac");
+    let silent = format!("{},{},{{\"node\":3}}", n(1, 7, 2, "aa"), n(2, 7, 2, "aa"));
+    look(begin(), &silent).is("replicas", "unknown", "shard 1 on n3");
+    // What was equal before the healing says nothing of later.
+    let healed = || {
+        let equal = both(n(1, 7, 2, "aa"), n(2, 7, 2, "aa"));
+        equal.fault("heal", r#"{"name":"kill"}"#)
+    };
+    healed().is("replicas", "unknown", "no replica was looked at in the end");
+    look(healed(), &n(1, 9, 2, "aa")).is("replicas", "unknown", "1 of 1 replicas");
+    assert!(begin().ok(WRITE_1, "").says("replicas").is_none());
+}

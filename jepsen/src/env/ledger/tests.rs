@@ -58,3 +58,15 @@ fn what_remains_is_named() {
     assert_eq!(made.remains(), None);
     assert!(Made::Link("lo".to_owned()).remains().is_some_and(|text| text.contains("lo")));
 }
+
+#[test]
+fn runs_heal_and_choose_in_turn() {
+    let folder = folder("ledger-turn");
+    let held = turn(&folder).expect("nobody holds it");
+    let again = File::options().append(true).open(folder.join(LOCK)).expect("it is there");
+    let asked = rustix::fs::flock(&again, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    assert_eq!(asked, Err(rustix::io::Errno::WOULDBLOCK));
+    drop(held);
+    drop(turn(&folder).expect("it is free again"));
+    fs::remove_dir_all(folder).expect("it can be removed");
+}
