@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CommandError, check, doctor, say};
 use crate::checker::Verdict;
 use crate::env::Kind;
+use crate::mutants;
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
 use crate::run::{self, Options, Outcome, RunError};
@@ -36,6 +37,8 @@ Exits with 0 if all is proven right, 11 if something is proven wrong, 13 if some
 decided, or too little was done or broken to tell; with 10 if all is right but a node did not serve
 again, and with 1 if all is right but a node panicked or ended by itself.";
 
+/// What is handed on to nodes.
+const HANDED_ON: [&str; 2] = [mutants::ENV, mutants::matrix::ELECTION_MS_MAX];
 /// Where runs are kept if nobody says.
 const FOLDER: &str = "jepsen-runs";
 
@@ -132,6 +135,7 @@ impl Run {
         };
         let program = std::env::current_exe()
             .map_err(|error| format!("this program does not know where it is: {error}"))?;
+        let workload = format!("{:?}", self.workload).to_lowercase();
         Ok(Options {
             workload: self.workload,
             nemeses,
@@ -141,36 +145,37 @@ impl Run {
             time: self.time,
             seed,
             kind,
-            folder: self.folder(seed)?,
+            folder: folder(self.dir.as_deref(), &workload, seed)?,
             program,
+            environment: handed_on(),
+            healthy: run::HEALTHY,
             commit_s: self.commit,
             schedule,
         })
     }
+}
 
-    /// Makes the folder of the run.
-    fn folder(&self, seed: u64) -> Result<PathBuf, String> {
-        let failed = |path: &Path, error: io::Error| {
-            format!("the folder {} cannot be used: {error}", path.display())
-        };
-        let folder = match &self.dir {
-            Some(folder) => folder.clone(),
-            None => {
-                let workload = format!("{:?}", self.workload).to_lowercase();
-                let name = |n: u32| Path::new(FOLDER).join(format!("{workload}-{seed}-{n}"));
-                (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
-            }
-        };
-        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-        let folder = folder.canonicalize().map_err(|error| failed(&folder, error))?;
-        if folder.to_str().is_none() {
-            return Err(format!("the folder {} has a name that is no UTF-8", folder.display()));
+/// Makes the folder of a run: the one that was asked for, or one that is named after it.
+pub(super) fn folder(asked: Option<&Path>, kind: &str, seed: u64) -> Result<PathBuf, String> {
+    let failed = |path: &Path, error: io::Error| {
+        format!("the folder {} cannot be used: {error}", path.display())
+    };
+    let folder = match asked {
+        Some(folder) => folder.to_owned(),
+        None => {
+            let name = |n: u32| Path::new(FOLDER).join(format!("{kind}-{seed}-{n}"));
+            (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
         }
-        match fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
-            Ok(false) => Ok(folder),
-            Ok(true) => Err(format!("the folder {} is not empty: give another", folder.display())),
-            Err(error) => Err(failed(&folder, error)),
-        }
+    };
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
+    let folder = folder.canonicalize().map_err(|error| failed(&folder, error))?;
+    if folder.to_str().is_none() {
+        return Err(format!("the folder {} has a name that is no UTF-8", folder.display()));
+    }
+    match fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => Ok(folder),
+        Ok(true) => Err(format!("the folder {} is not empty: give another", folder.display())),
+        Err(error) => Err(failed(&folder, error)),
     }
 }
 
@@ -209,8 +214,15 @@ pub(super) fn exit(verdict: &Verdict, outcome: &Outcome) -> Exit {
     }
 }
 
+/// Returns the variables of this process that nodes find in their environment too: those that make
+/// what `jepsen mutants` found happen again.
+fn handed_on() -> Vec<(String, String)> {
+    let value = |name: &&str| std::env::var(*name).ok().map(|value| ((*name).to_owned(), value));
+    HANDED_ON.iter().filter_map(value).collect()
+}
+
 /// Waits for somebody to end it.
-async fn ending() -> &'static str {
+pub(super) async fn ending() -> &'static str {
     let listen = |kind| signal(kind).expect("the system lets signals be handled");
     let mut interrupt = listen(SignalKind::interrupt());
     let mut terminate = listen(SignalKind::terminate());
@@ -242,7 +254,7 @@ fn nemeses(text: &str) -> Result<Nemeses, String> {
     text.split(',').map(one).collect::<Result<_, _>>().map(Nemeses)
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     match parse_ms(text).map_err(|error| error.to_string())? {
         0 => Err("a run takes at least 1s".to_owned()),
         ms => Ok(Duration::from_millis(ms)),

@@ -40,6 +40,8 @@ pub struct Place {
     pub prefix: Vec<OsString>,
     /// The program.
     pub program: PathBuf,
+    /// Variables that it finds in its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A node. It is killed when dropped.
@@ -118,6 +120,7 @@ impl Node {
         line.push("--insecure".into());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).env_clear().env(SEGMENT_ENV.0, SEGMENT_ENV.1);
+        command.envs(place.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.state = State::Up { child: command.spawn()?, paused: false };
         Ok(())

@@ -11,6 +11,9 @@
 //! | `disk-full` | fills the disk | bytes that it took |
 //! | `disk-freeze` | the disk answers no write | it says that it is frozen |
 //! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
+//! | `slow-sync` | `fdatasync` takes seconds | strace holds the process |
+//! | `old-directory` | puts a node's directory back as it was at the founding | the node ended, as it must |
+//! | `damaged-log` | damages the middle of a log and starts its node alone | the node ended, as it must |
 //!
 //! ```text
 //!   schedule    what happens when, from a seed
@@ -57,6 +60,12 @@ pub enum Nemesis {
     DiskFreeze,
     /// A sync fails.
     SyncError,
+    /// Syncs take seconds.
+    SlowSync,
+    /// A node comes back on its directory as it was when the cluster was founded.
+    OldDirectory,
+    /// A node is started, alone, on a log that was damaged in the middle.
+    DamagedLog,
 }
 
 impl Nemesis {
@@ -73,7 +82,15 @@ impl Nemesis {
             Self::DiskFull => "disk-full",
             Self::DiskFreeze => "disk-freeze",
             Self::SyncError => "sync-error",
+            Self::SlowSync => "slow-sync",
+            Self::OldDirectory => "old-directory",
+            Self::DamagedLog => "damaged-log",
         }
+    }
+
+    /// Returns whether the fault of this name is one that a node must answer by ending.
+    pub fn must_end(name: &str) -> bool {
+        [Self::SyncError, Self::OldDirectory, Self::DamagedLog].iter().any(|it| it.name() == name)
     }
 
     /// Returns for how many milliseconds one lasts.
@@ -86,6 +103,8 @@ impl Nemesis {
             Self::Transfer | Self::Snapshot => 500..1000,
             Self::DiskFull => 1000..3000,
             Self::SyncError => 1500..2500,
+            Self::SlowSync => 1000..4000,
+            Self::OldDirectory | Self::DamagedLog => 1000..3000,
         }
     }
 
@@ -104,10 +123,16 @@ impl Nemesis {
             (Kind::Netns, None) => None,
         };
         match self {
-            Self::Kill | Self::Pause | Self::Partition | Self::Transfer | Self::Snapshot => None,
+            Self::Kill
+            | Self::Pause
+            | Self::Partition
+            | Self::Transfer
+            | Self::Snapshot
+            | Self::OldDirectory
+            | Self::DamagedLog => None,
             Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
             Self::DiskFreeze => as_root(Some(FSFREEZE)),
-            Self::SyncError => as_root(Some(STRACE)),
+            Self::SyncError | Self::SlowSync => as_root(Some(STRACE)),
         }
     }
 }

@@ -33,7 +33,7 @@ mod options;
 mod phases;
 mod progress;
 
-pub use options::{Options, Outcome};
+pub use options::{HEALTHY, Options, Outcome};
 pub use phases::{attend, run};
 
 /// Why a run did not come to its end. Nothing was judged.

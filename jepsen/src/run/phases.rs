@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde_json::json;
 use steadfast_cli::api::cluster::NodeView;
@@ -23,9 +22,6 @@ use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Driver;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::{Shared, Target, Workload};
-
-/// How long all is well before the first fault.
-const HEALTHY: Duration = Duration::from_secs(5);
 
 /// Carries out a run. Its history is complete then, and not judged.
 pub async fn run(options: &Options) -> Result<Outcome, RunError> {
@@ -46,6 +42,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         nodes: options.nodes,
         folder: options.folder.clone(),
         program: options.program.clone(),
+        environment: options.environment.clone(),
         commit_s: options.commit_s,
     })
     .await?;
@@ -63,9 +60,12 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     ));
     let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
+    if schedule.kinds().contains(&Nemesis::OldDirectory) {
+        driver.keep_directories()?;
+    }
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
-        tokio::time::sleep(HEALTHY).await;
+        tokio::time::sleep(options.healthy).await;
         let ends = Instant::now() + options.time;
         driver.follow(&schedule).await?;
         tokio::time::sleep_until(ends).await;

@@ -18,14 +18,20 @@ use crate::env::pid::Process;
 use crate::env::tool::STRACE;
 use crate::env::{EnvError, Link};
 
+mod staged;
+
 #[cfg(test)]
 mod tests;
+
+use staged::Staged;
 
 /// How long a single request of the harness may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for strace to take hold of a node.
 const ATTACH_MAX: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// What strace does to slow syncs.
+const SLOW_SYNC: &str = "inject=fdatasync:delay_enter=6000000";
 
 /// What undoes a fault.
 #[derive(Debug)]
@@ -43,6 +49,10 @@ pub(super) enum Active {
     Frozen(u32),
     /// Somebody makes the syncs of this node fail.
     Failing(u32, Child),
+    /// Somebody makes the syncs of nodes slow.
+    Slowed(Vec<Child>),
+    /// This node was started on something that it must refuse.
+    Refusing(Staged),
 }
 
 impl Driver {
@@ -65,6 +75,9 @@ impl Driver {
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+            Nemesis::SlowSync => self.slow_syncs(hit),
+            Nemesis::OldDirectory => self.bring_back(hit[0]).await,
+            Nemesis::DamagedLog => self.damage_log(hit[0]).await,
         }
     }
 
@@ -99,6 +112,8 @@ impl Driver {
                 Ok(json!({ "nodes": [id] }))
             }
             Active::Failing(id, child) => self.fail_no_more(id, child),
+            Active::Slowed(children) => Ok(hurry(children)),
+            Active::Refusing(staged) => self.unstage(staged).await,
         }
     }
 
@@ -119,6 +134,9 @@ impl Driver {
             // Without a leader somebody must do.
             Whom::Leader(shard) => {
                 vec![self.observer.leader(shard).await.unwrap_or(shard % count + 1)]
+            }
+            Whom::Follower(shard) => {
+                vec![self.observer.follower(shard).await.unwrap_or(shard % count + 1)]
             }
             Whom::Majority(first) => {
                 (0..count / 2 + 1).map(|i| (first - 1 + i) % count + 1).collect()
@@ -242,9 +260,20 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
+        let child = self.trace(process, "inject=fdatasync,fsync:error=EIO")?;
+        // The node notices when it next syncs; clients see to that.
+        let deadline = Instant::now() + ATTACH_MAX;
+        while process.lives() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
+    }
+
+    /// Has strace do something to the syncs of a process, until strace is killed.
+    fn trace(&mut self, process: Process, inject: &str) -> Result<Child, EnvError> {
         let child = Command::new(STRACE.path()?)
             .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &process.pid.to_string()])
+            .args(["-e", inject, "-p", &process.pid.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -253,12 +282,19 @@ impl Driver {
         if let Some(tracer) = Process::find(child.id()) {
             self.env.note(tracer)?;
         }
-        // The node notices when it next syncs; clients see to that.
-        let deadline = Instant::now() + ATTACH_MAX;
-        while process.lives() && Instant::now() < deadline {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+        Ok(child)
+    }
+
+    /// Has every sync of these nodes take seconds.
+    fn slow_syncs(&mut self, nodes: Vec<u32>) -> Result<(Active, Value), EnvError> {
+        let mut children = Vec::new();
+        for &id in &nodes {
+            if let Some(process) = self.node(id).process() {
+                children.push(self.trace(process, SLOW_SYNC)?);
+            }
         }
-        Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
+        let bit = !children.is_empty();
+        Ok((Active::Slowed(children), json!({ "nodes": nodes, "bit": bit })))
     }
 
     /// Lets syncs succeed again, and starts the node, which must have ended.
@@ -272,6 +308,16 @@ impl Driver {
         start(node)?;
         Ok(json!({ "nodes": [id], "ended": ended, "bit": ended.is_some() }))
     }
+}
+
+/// Lets syncs be as fast as they are.
+fn hurry(children: Vec<Child>) -> Value {
+    for mut child in children {
+        // Both fail only if it has ended, as it does with its node.
+        drop(child.kill());
+        drop(child.wait());
+    }
+    Value::Null
 }
 
 /// Returns the links that a partition cuts.

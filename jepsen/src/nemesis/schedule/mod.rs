@@ -63,6 +63,8 @@ pub enum Whom {
     Node(u32),
     /// Whichever node leads this shard.
     Leader(u32),
+    /// Whichever node follows whoever leads this shard in the highest term.
+    Follower(u32),
     /// A majority, counted from this node on.
     Majority(u32),
     /// All nodes.
@@ -148,12 +150,14 @@ impl Fault {
             Nemesis::Kill | Nemesis::Pause | Nemesis::PowerCut => {
                 Self { name, whom: many, shape: None }
             }
-            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll => {
+            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll | Nemesis::SlowSync => {
                 Self { name, whom: Whom::All, shape: None }
             }
-            Nemesis::DiskFull | Nemesis::DiskFreeze | Nemesis::SyncError => {
-                Self { name, whom: one, shape: None }
-            }
+            Nemesis::DiskFull
+            | Nemesis::DiskFreeze
+            | Nemesis::SyncError
+            | Nemesis::OldDirectory
+            | Nemesis::DamagedLog => Self { name, whom: one, shape: None },
         }
     }
 }
