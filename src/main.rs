@@ -143,4 +143,12 @@ mod tests {
         let args = Args::from_arg_matches(&matches).expect("good flags");
         assert!(matches!(args.command, Command::Start(_)) && args.verbose == 1);
     }
+    /// The harness is a black box, so it has a list of its own.
+    #[test]
+    fn every_mutant_that_there_is_is_hunted_and_no_other() {
+        let there =
+            steadfast_raft::mutant::Mutant::ALL.iter().map(|mutant| mutant.name()).collect();
+        assert_eq!(steadfast_jepsen::mutants::matrix::names(), there);
+        assert_eq!(steadfast_jepsen::mutants::ENV, steadfast_raft::mutant::ENV);
+    }
 }

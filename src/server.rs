@@ -49,8 +49,7 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
 
 /// Makes this process break the promise that the environment names, in a build made for that.
 fn become_a_mutant() -> Result<(), mutant::Refused> {
-    let Some(name) = std::env::var_os(mutant::ENV) else { return Ok(()) };
-    let mutant = Mutant::choose(&name.to_string_lossy())?;
+    let Some(mutant) = Mutant::chosen()? else { return Ok(()) };
     tracing::warn!(
         mutant = mutant.name(),
         "THIS NODE IS BROKEN ON PURPOSE and lies about its data: {}; unset {} for one that does not",

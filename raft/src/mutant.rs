@@ -6,7 +6,8 @@
 //! changes with the feature, and without it [`Mutant::is_on`] is `false` where it is compiled, so that
 //! the compiler removes the lie with its switch.
 //!
-//! A release build refuses the feature: nobody is to serve data with it.
+//! A release build refuses the feature: nobody is to serve data with it. Tests are mutants too where
+//! the environment says so, which shows what a test is worth that no client could replace.
 
 #[cfg(all(feature = "mutants", not(debug_assertions)))]
 compile_error!(
@@ -50,7 +51,7 @@ mutants! {
     LeaseTooLong "lease-too-long" "a leader trusts its lease for ten times as long as it was given"
     NoRestartGuard "no-restart-guard" "a node that restarts votes at once, whatever it promised before"
     AckBeforeQuorum "ack-before-quorum" "a leader acknowledges a write before a majority has it"
-    AckBeforeFsync "ack-before-fsync" "what is written is answered for, and synced with the next batch"
+    AckBeforeFsync "ack-before-fsync" "what is written is answered for, and synced once in 32 batches"
     NoFsync "no-fsync" "the log is never synced"
     VoteNotPersisted "vote-not-persisted" "a vote is given before it is on disk"
     NoDirectoryFsync "no-directory-fsync" "directories are never synced, so a renamed file may go back"
@@ -96,59 +97,37 @@ fn list() -> String {
 }
 
 impl Mutant {
-    /// Makes this process the mutant of that name, once and for all.
+    /// Returns the one that the environment names, if it names one.
     ///
     /// # Errors
     ///
-    /// [`Refused`], if there is none.
-    pub fn choose(name: &str) -> Result<Self, Refused> {
-        let asked = || name.to_owned();
+    /// [`Refused`], if there is none of that name.
+    pub fn chosen() -> Result<Option<Self>, Refused> {
+        match std::env::var_os(ENV) {
+            Some(name) => Self::named(&name.to_string_lossy()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, Refused> {
+        let asked = name.to_owned();
         if !cfg!(feature = "mutants") {
-            return Err(Refused::NotBuilt { asked: asked() });
+            return Err(Refused::NotBuilt { asked });
         }
         let found = Self::ALL.iter().find(|mutant| mutant.name() == name);
-        let found = *found.ok_or_else(|| Refused::Unknown { asked: asked() })?;
-        #[cfg(feature = "mutants")]
-        let found = *chosen::CHOSEN.get_or_init(|| found);
-        Ok(found)
-    }
-}
-
-#[cfg(feature = "mutants")]
-mod chosen {
-    use std::sync::OnceLock;
-
-    use super::Mutant;
-
-    /// The one that this process is.
-    pub(super) static CHOSEN: OnceLock<Mutant> = OnceLock::new();
-
-    #[cfg(test)]
-    thread_local! {
-        static HERE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+        found.copied().ok_or(Refused::Unknown { asked })
     }
 
-    impl Mutant {
-        /// Returns whether this process is to do that wrong.
-        pub fn is_on(self) -> bool {
-            #[cfg(test)]
-            if HERE.get() == Some(self) {
-                return true;
-            }
-            CHOSEN.get() == Some(&self)
-        }
-
-        /// Makes this thread's test the mutant, or none.
-        #[cfg(test)]
-        pub(crate) fn set_here(mutant: Option<Self>) {
-            HERE.set(mutant);
-        }
+    /// Returns whether this process is to do that wrong. The environment is read once.
+    #[cfg(feature = "mutants")]
+    pub fn is_on(self) -> bool {
+        static CHOSEN: std::sync::LazyLock<Option<Mutant>> =
+            std::sync::LazyLock::new(|| Mutant::chosen().unwrap_or(None));
+        *CHOSEN == Some(self)
     }
-}
 
-#[cfg(not(feature = "mutants"))]
-impl Mutant {
     /// Returns whether this process is to do that wrong: it is not.
+    #[cfg(not(feature = "mutants"))]
     pub const fn is_on(self) -> bool {
         false
     }
@@ -169,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_none_is_refused_by_every_build() {
-        let refused = Mutant::choose("nonsense").expect_err("there is none").to_string();
+        let refused = Mutant::named("nonsense").expect_err("there is none").to_string();
         let built = cfg!(feature = "mutants");
         assert_eq!(refused.contains("there is no mutant \"nonsense\""), built, "{refused}");
         assert_eq!(refused.contains("cargo build --features mutants"), !built, "{refused}");

@@ -120,8 +120,9 @@ impl Mutants {
             say(&line(&row));
             rows.push(row);
         }
-        for (mutant, why) in BY_TEST.iter().filter(|(name, _)| meant(name)) {
-            rows.push(Row::not_hunted(mutant, "-".to_owned(), Some(true), why));
+        for (mutant, why, test) in BY_TEST.iter().filter(|(name, ..)| meant(name)) {
+            let said = format!("not hunted: {why}; the test {test} fails for it");
+            rows.push(Row::not_hunted(mutant, "-".to_owned(), Some(true), &said));
         }
         let usable = cells.iter().filter(|cell| cell.missing(ground.kind).is_none());
         for (number, cell) in usable.cycle().take(self.control).enumerate() {
@@ -251,10 +252,12 @@ fn check_built(program: &Path) -> Result<(), CommandError> {
 }
 
 fn known(name: &str) -> Result<String, String> {
-    if names().contains(&name) {
+    let names = names();
+    if names.contains(name) {
         return Ok(name.to_owned());
     }
-    Err(format!("there is no mutant \"{name}\"; there are {}", names().join(", ")))
+    let names: Vec<_> = names.into_iter().collect();
+    Err(format!("there is no mutant \"{name}\"; there are {}", names.join(", ")))
 }
 
 fn exit(rows: &[Row]) -> Exit {

@@ -167,9 +167,15 @@ async fn finish(
     shared: &Shared,
     outcome: &mut Outcome,
 ) -> Result<(), RunError> {
+    // All at once: each may take seconds to see its clients off.
+    for node in &mut env.nodes {
+        if !node.reap() {
+            node.ask_to_end();
+        }
+    }
     for node in &mut env.nodes {
         let id = node.place.id;
-        if !node.reap() && !node.stop().await {
+        if !node.is_down() && !node.end().await {
             outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
         }
         let ended =

@@ -223,3 +223,16 @@ fn owned<'a>(state: &'a State, key: &Key) -> Result<Option<&'a Stored>, ReadFail
         Err(error) => Err(ReadFailure::NotOwner(error.epoch)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What catches the mutant `stale-slot-map`, which no client can see while no slot moves.
+    #[test]
+    fn a_slot_that_is_not_owned_is_not_looked_up() {
+        let key = Key::try_from(bytes::Bytes::from_static(b"k")).expect("a short key");
+        let found = owned(&State::default(), &key).expect_err("it owns nothing yet");
+        assert_eq!(found, ReadFailure::NotOwner(Epoch(0)));
+    }
+}

@@ -126,9 +126,6 @@ impl Writer {
     fn write(&mut self, item: Item) -> io::Result<()> {
         match item {
             Item::Record(record, done) => {
-                if Mutant::AckBeforeFsync.is_on() {
-                    self.tail.sync()?;
-                }
                 self.written_bytes = self.gather(record, done);
                 self.tail.write(&self.records)?;
                 self.records.clear();
@@ -172,6 +169,9 @@ impl Writer {
     fn settle(&mut self) -> io::Result<()> {
         if Mutant::AckBeforeFsync.is_on() {
             self.waiting.drain(..).for_each(|done| done());
+            if 32 <= self.tail.sequence.0 - self.tail.synced.0 {
+                self.tail.sync()?;
+            }
         } else if !self.waiting.is_empty() || self.tail.retains() {
             self.tail.sync()?;
             self.waiting.drain(..).for_each(|done| done());

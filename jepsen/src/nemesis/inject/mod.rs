@@ -131,9 +131,10 @@ impl Driver {
         let count = self.count_nodes();
         match whom {
             Whom::Node(id) => vec![id],
-            // Without a leader somebody must do.
-            Whom::Leader(shard) => {
-                vec![self.observer.leader(shard).await.unwrap_or(shard % count + 1)]
+            Whom::Leader(shard) => vec![self.leader(shard).await],
+            Whom::Others(shard) => {
+                let leader = self.leader(shard).await;
+                (1..=count).filter(|id| *id != leader).collect()
             }
             Whom::Follower(shard) => {
                 vec![self.observer.follower(shard).await.unwrap_or(shard % count + 1)]
@@ -143,6 +144,11 @@ impl Driver {
             }
             Whom::All => (1..=count).collect(),
         }
+    }
+
+    /// Returns who leads a shard. Without a leader somebody must do.
+    async fn leader(&self, shard: u32) -> u32 {
+        self.observer.leader(shard).await.unwrap_or(shard % self.count_nodes() + 1)
     }
 
     fn count_nodes(&self) -> u32 {
@@ -192,8 +198,10 @@ impl Driver {
             let wrote = self.disk(id).write_canary();
             wrote.map_err(|error| EnvError::Other(format!("the disk of n{id}: {error}")))?;
         }
-        for &id in &nodes {
-            self.node(id).kill();
+        let dying: Vec<Child> = nodes.iter().filter_map(|&id| self.node(id).strike()).collect();
+        for mut child in dying {
+            // It fails only if the child was waited for.
+            drop(child.wait());
         }
         let mut lost = Vec::new();
         for &id in &nodes {

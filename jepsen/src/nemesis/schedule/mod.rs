@@ -63,6 +63,8 @@ pub enum Whom {
     Node(u32),
     /// Whichever node leads this shard.
     Leader(u32),
+    /// All nodes but whichever leads this shard.
+    Others(u32),
     /// Whichever node follows whoever leads this shard in the highest term.
     Follower(u32),
     /// A majority, counted from this node on.
