@@ -20,7 +20,7 @@ use crate::checker::{Finding, Verdict};
 use crate::history::{Function, History, Operation, Outcome, Value as Seen};
 
 /// How to judge: what a run demands of itself, kept beside its history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How long the search for an order may take, over all keys.
@@ -78,7 +78,7 @@ pub fn judge(history: &History, settings: &Settings) -> Judgement {
     findings.extend(set(history));
     findings.extend(replicas(history));
     findings.extend(liveness(history, Duration::from_millis(settings.patience_ms)));
-    findings.push(coverage(history, settings.minima));
+    findings.push(coverage(history, &settings.minima));
     let verdicts = findings.iter().map(|finding| finding.verdict.clone());
     let verdict = verdicts.fold(Verdict::Valid, Verdict::and);
     Judgement { verdict, findings }

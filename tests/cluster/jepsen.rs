@@ -93,6 +93,30 @@ fn a_run_breaks_heals_and_reads_back() {
     assert_eq!(edn.lines().count(), history.lines().count());
 }
 
+/// The second node's log is damaged where it was durable: it must not go on, and is not called ill for it.
+#[test]
+fn a_node_that_must_not_go_on_is_no_fault_of_the_cluster() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let (folder, schedule) = (root.path().join("run"), root.path().join("schedule.json"));
+    let dir = folder.to_str().expect("a plain name");
+    let steps = r#"{"seed":1,"steps":[{"at_ms":500,"lasts_ms":200,"name":"bit-flip",
+        "whom":{"node":2},"part":"header"}]}"#;
+    std::fs::write(&schedule, steps).expect("there is room for a file");
+    let schedule = schedule.to_str().expect("a plain name");
+    let common = ["run", "--env", "local", "--dir", dir, "--shards", "2", "--concurrency", "6"];
+    let ended = run(&[&common[..], &["--schedule", schedule, "--time", "4s"]].concat());
+    assert_right(&ended, &folder);
+    let outcome = read(&folder.join("run.json"))["outcome"].take();
+    let refused = outcome["refused"][0].as_str().expect("it refused");
+    assert!(refused.starts_with("n2 ") && refused.contains("is damaged"), "{outcome}");
+    assert_eq!(outcome["ended"], serde_json::json!([]), "{outcome}");
+    assert!(outcome["served_after_ms"].is_u64(), "{outcome}");
+    let history = std::fs::read_to_string(folder.join("history.jsonl")).expect("a history");
+    assert!(history.contains("\"then\":\"refused as it must\""), "{history}");
+    assert_eq!(processes_of(&folder), [""; 0]);
+}
+
 #[test]
 fn a_run_that_is_interrupted_leaves_no_process() {
     let _turn = turn();
@@ -147,7 +171,7 @@ fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
 #[test]
 fn what_does_not_exist_is_answered_with_what_does() {
     for (arguments, words) in [
-        (["run", "--workload", "bank"], ["register", "set"]),
+        (["run", "--workload", "bank"], ["register", "ttl"]),
         (["run", "--nemesis", "kill,flood"], ["flood", "power-cut-all"]),
         (["run", "--schedule", "/nowhere"], ["/nowhere", "No such file"]),
     ] {
@@ -165,7 +189,7 @@ fn the_doctor_names_every_fault() {
     let ended = run(&["doctor"]);
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success(), "{}", ended.status);
-    for name in ["kill", "partition", "power-cut", "disk-freeze", "sync-error", "netns", "local"] {
+    for name in ["kill", "partition", "power-cut", "disk-freeze", "bit-flip", "netns", "local"] {
         assert!(said.lines().any(|line| line.starts_with(name)), "{name} is missing in: {said}");
     }
 }

@@ -54,6 +54,15 @@ pub struct Facts {
     pub map_epoch: u64,
 }
 
+/// What a key is, by the word of a node that refused a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Its version; `None`: there is no such key.
+    pub revision: Option<u64>,
+    /// Where the answer comes from.
+    pub facts: Facts,
+}
+
 /// What a read asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
@@ -171,6 +180,23 @@ impl Client {
             revision: answer.revision(true)?,
             facts: Facts::of(&answer.headers),
         })
+    }
+}
+
+impl ClientError {
+    /// Returns what the key is, if that is why a condition was refused.
+    pub fn current(&self) -> Option<Current> {
+        match self {
+            Self::Problem { problem, headers, .. } if problem.code == code::PRECONDITION_FAILED => {
+                let revision = number(headers, header::REVISION);
+                Some(Current { revision, facts: Facts::of(headers) })
+            }
+            Self::Problem { .. }
+            | Self::BadEndpoint { .. }
+            | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Strange { .. } => None,
+        }
     }
 }
 

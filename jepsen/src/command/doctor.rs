@@ -45,6 +45,15 @@ pub(super) fn best() -> Kind {
     if missing_for_netns().is_none() { Kind::Netns } else { Kind::Local }
 }
 
+/// Returns where nodes live, if it can be there.
+pub(super) fn kind(asked: Option<Kind>) -> Result<Kind, String> {
+    let kind = asked.unwrap_or_else(best);
+    match missing_for_netns().filter(|_| kind == Kind::Netns) {
+        Some(why) => Err(format!("--env netns: {why}; `steadfast jepsen doctor` says more")),
+        None => Ok(kind),
+    }
+}
+
 /// Returns why nodes cannot have namespaces and disks of their own here, if they cannot.
 pub(super) fn missing_for_netns() -> Option<String> {
     if !rustix::process::geteuid().is_root() {

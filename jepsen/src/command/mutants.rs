@@ -84,7 +84,7 @@ impl Mutants {
             CommandError::Asked(format!("this program does not know where it is: {error}"))
         })?;
         check_built(&program)?;
-        let kind = self.env.unwrap_or_else(doctor::best);
+        let kind = doctor::kind(self.env).map_err(CommandError::Asked)?;
         let ground = Ground { kind, program };
         let folder = super::run::folder(self.dir.as_deref(), "mutants", self.seed)
             .map_err(CommandError::Asked)?;

@@ -8,6 +8,7 @@
 //!
 //!   node       the product's program: started, paused, killed
 //!   bridge, proxy, disk, shutdown    the rows above
+//!   damage     bits and ends of a node's files
 //!   ledger     what is made outside of the run's folder, written down first
 //!   pid, tool  processes and programs of the system
 //! ```
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 
 mod bridge;
+pub mod damage;
 pub mod disk;
 pub mod ledger;
 pub mod node;

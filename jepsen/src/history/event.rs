@@ -38,6 +38,8 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
     /// The version of the key that was read, or that was made; of a delete that found nothing, none.
+    /// On an `invoke`: the version that a compare-and-swap counts on. On a `fail`: that which the key
+    /// has, as the refusal shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// The shard's count of mutations as of the answer.

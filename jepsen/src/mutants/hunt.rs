@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::ENV;
 use super::matrix::Cell;
 use crate::checker::Verdict;
+use crate::checker::coverage::Minima;
 use crate::command::{CommandError, check};
 use crate::env::Kind;
 use crate::judge::{Judgement, Settings};
@@ -97,6 +98,8 @@ impl Cell {
             // A journal that commits by itself would save what nobody synced.
             commit_s: (ground.kind == Kind::Netns).then_some(300),
             schedule: Some(schedule),
+            minima: Minima::default(),
+            quiet: true,
         }
     }
 }

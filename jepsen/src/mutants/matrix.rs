@@ -84,7 +84,11 @@ impl Cell {
                 let steps = rounds.flat_map(|begins| {
                     steps.iter().map(move |&(at_ms, lasts_ms, name, whom)| {
                         let shape = (name == Partition).then_some(Shape::Apart);
-                        Step { at_ms: begins + at_ms, lasts_ms, fault: Fault { name, whom, shape } }
+                        Step {
+                            at_ms: begins + at_ms,
+                            lasts_ms,
+                            fault: Fault { name, whom, shape, part: None },
+                        }
                     })
                 });
                 Schedule { seed, steps: steps.collect() }
@@ -117,6 +121,21 @@ const fn forgets_a_vote(strike: Nemesis) -> [(u64, u64, Nemesis, Whom); 4] {
 const VOTER_LOSES_POWER: Faults = Faults::Laid(9000, &forgets_a_vote(PowerCut));
 const VOTER_DIES: Faults = Faults::Laid(9000, &forgets_a_vote(Kill));
 
+/// Nodes restart, one after another, and are struck about a second later: their peers have heard of
+/// that start by then, and nothing else has yet made the disk keep it.
+const fn restarts_and(strike: Nemesis) -> [(u64, u64, Nemesis, Whom); 6] {
+    [
+        (500, 100, Kill, Whom::Node(1)),
+        (1500, 100, strike, Whom::Node(1)),
+        (4000, 100, Kill, Whom::Node(2)),
+        (5150, 100, strike, Whom::Node(2)),
+        (7500, 100, Kill, Whom::Node(3)),
+        (8800, 100, strike, Whom::Node(3)),
+    ]
+}
+const NODES_RESTART_AND_LOSE_POWER: Faults = Faults::Laid(10_000, &restarts_and(PowerCut));
+const NODES_RESTART_TWICE: Faults = Faults::Laid(10_000, &restarts_and(Kill));
+
 /// All hunts.
 pub const MATRIX: &[Cell] = &[
     cell("follower-read", "linearizable", Register, LEADER_APART),
@@ -133,22 +152,8 @@ pub const MATRIX: &[Cell] = &[
     cell("no-fsync", "", Set, KILLS).missed(),
     cell("vote-not-persisted", "set", Set, VOTER_LOSES_POWER).for_s(18).on_shards(1),
     cell("vote-not-persisted", "", Set, VOTER_DIES).for_s(18).on_shards(1).missed(),
-    cell(
-        "no-directory-fsync",
-        "ended by itself",
-        Set,
-        Faults::Laid(
-            4000,
-            &[(500, 100, PowerCut, Whom::Node(1)), (1500, 100, PowerCut, Whom::Node(1))],
-        ),
-    ),
-    cell(
-        "no-directory-fsync",
-        "",
-        Set,
-        Faults::Laid(4000, &[(500, 100, Kill, Whom::Node(1)), (1500, 100, Kill, Whom::Node(1))]),
-    )
-    .missed(),
+    cell("no-directory-fsync", "ended by itself", Set, NODES_RESTART_AND_LOSE_POWER),
+    cell("no-directory-fsync", "", Set, NODES_RESTART_TWICE).missed(),
     cell("snapshot-misses-last", "replicas", Register, Faults::Drawn(&[Snapshot, Kill])),
     cell(
         "snapshot-no-rename",

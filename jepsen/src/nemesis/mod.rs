@@ -10,6 +10,7 @@
 //! | `snapshot` | all nodes snapshot all shards | the entry that the snapshot covers |
 //! | `disk-full` | fills the disk | bytes that it took |
 //! | `disk-freeze` | the disk answers no write | it says that it is frozen |
+//! | `bit-flip`, `truncate` | kill, then a bit of the log or of the newest snapshot is flipped, or its file ends early; one node a run | the bytes that are not what they were; and what the node says and does then |
 //! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
 //! | `slow-sync` | `fdatasync` takes seconds | strace holds the process |
 //! | `old-directory` | puts a node's directory back as it was at the founding | the node ended, as it must |
@@ -19,6 +20,7 @@
 //!   schedule    what happens when, from a seed
 //!   driver      does it, undoes it, and notes both in the history
 //!   inject      one fault: done, undone, proved
+//!   transfer    the one fault for clusters of others
 //!   cluster     who leads what
 //! ```
 
@@ -33,6 +35,7 @@ pub mod cluster;
 pub mod driver;
 mod inject;
 pub mod schedule;
+pub mod transfer;
 
 /// A kind of fault.
 #[derive(
@@ -66,6 +69,10 @@ pub enum Nemesis {
     OldDirectory,
     /// A node is started, alone, on a log that was damaged in the middle.
     DamagedLog,
+    /// A bit on a disk is not what it was.
+    BitFlip,
+    /// A file ends before its time.
+    Truncate,
 }
 
 impl Nemesis {
@@ -85,6 +92,8 @@ impl Nemesis {
             Self::SlowSync => "slow-sync",
             Self::OldDirectory => "old-directory",
             Self::DamagedLog => "damaged-log",
+            Self::BitFlip => "bit-flip",
+            Self::Truncate => "truncate",
         }
     }
 
@@ -99,12 +108,31 @@ impl Nemesis {
             Self::Kill => 300..3000,
             Self::Pause | Self::DiskFreeze => 500..4000,
             Self::Partition => 1500..5000,
-            Self::PowerCut | Self::PowerCutAll => 100..600,
+            Self::PowerCut | Self::PowerCutAll | Self::BitFlip | Self::Truncate => 100..600,
             Self::Transfer | Self::Snapshot => 500..1000,
             Self::DiskFull => 1000..3000,
             Self::SyncError => 1500..2500,
             Self::SlowSync => 1000..4000,
             Self::OldDirectory | Self::DamagedLog => 1000..3000,
+        }
+    }
+
+    /// Returns whether leaders are expected to change by it.
+    pub fn moves_leaders(self) -> bool {
+        match self {
+            Self::Kill | Self::Partition | Self::PowerCut | Self::PowerCutAll | Self::Transfer => {
+                true
+            }
+            Self::Pause
+            | Self::SlowSync
+            | Self::OldDirectory
+            | Self::DamagedLog
+            | Self::Snapshot
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError
+            | Self::BitFlip
+            | Self::Truncate => false,
         }
     }
 
@@ -129,7 +157,9 @@ impl Nemesis {
             | Self::Transfer
             | Self::Snapshot
             | Self::OldDirectory
-            | Self::DamagedLog => None,
+            | Self::DamagedLog
+            | Self::BitFlip
+            | Self::Truncate => None,
             Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
             Self::DiskFreeze => as_root(Some(FSFREEZE)),
             Self::SyncError | Self::SlowSync => as_root(Some(STRACE)),

@@ -28,7 +28,7 @@ pub fn operation(history: &History, operation: &Operation) -> String {
             let facts = facts.into_iter().filter_map(|(name, it)| Some(format!("{name}{}", it?)));
             facts.collect::<Vec<_>>().join(", ")
         }
-        Outcome::Fail(_, why) => format!("refused: {why}"),
+        Outcome::Fail(_, why, _) => format!("refused: {why}"),
         Outcome::Open(_, why) => format!("unknown: {why}"),
     };
     let line = format!("{began} to {ended} ms  client {}  {what}  {outcome}", operation.process);

@@ -52,12 +52,13 @@ impl Compare {
         }
     }
 
-    /// Looks at each shard until all of its replicas have applied the same entry, or for so long. A
-    /// replica whose node is not asked is left out; one that does not answer is noted as such.
-    pub(super) async fn settle(&self, observer: &Observer) {
+    /// Looks at each shard until all of its replicas on these nodes have applied the same entry, or for
+    /// so long. One that does not answer is noted as such.
+    pub(super) async fn settle(&self, observer: &Observer, among: &[u32]) {
         let deadline = Instant::now() + SETTLE_MAX;
         for (shard, voters) in observer.voters().await {
-            let voters = self.nodes.iter().filter(|node| voters.contains(&node.id));
+            let is_meant = |node: &&Target| voters.contains(&node.id) && among.contains(&node.id);
+            let voters = self.nodes.iter().filter(is_meant);
             let voters: Vec<_> = voters.cloned().collect();
             // Of somebody else's cluster there may be one node that can be asked.
             if voters.len() < 2 {

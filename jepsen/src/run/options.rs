@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::checker::coverage::Minima;
 use crate::env::Kind;
+use crate::judge::Settings;
 use crate::nemesis::Nemesis;
 use crate::nemesis::driver::Tally;
 use crate::nemesis::schedule::Schedule;
@@ -46,6 +48,10 @@ pub struct Options {
     pub commit_s: Option<u32>,
     /// The faults to follow, instead of drawing some.
     pub schedule: Option<Schedule>,
+    /// The least that must be done; what is asked for above comes on top.
+    pub minima: Minima,
+    /// Whether to keep silent while it runs.
+    pub quiet: bool,
 }
 
 /// What came of a run, judged or not.
@@ -67,6 +73,8 @@ pub struct Outcome {
     pub served_after_ms: Option<u64>,
     /// Nodes that ended although nobody killed them, and how.
     pub ended: Vec<String>,
+    /// Nodes that refused to go on with a damaged disk, as they must, and what they said.
+    pub refused: Vec<String>,
     /// Nodes that panicked: lines of their logs.
     pub panics: Vec<String>,
 }
@@ -79,11 +87,23 @@ impl Outcome {
 }
 
 impl Options {
+    /// Returns how the run is to be judged: each kind of fault that was asked for must have bitten, and
+    /// where several were to move leaders one must have moved.
+    pub(super) fn settings(&self, schedule: &Schedule) -> Settings {
+        let mut minima = self.minima.clone();
+        minima.faults.extend(self.nemeses.iter().map(|nemesis| (nemesis.name().to_owned(), 1)));
+        let moving = schedule.steps.iter().filter(|step| step.fault.name.moves_leaders());
+        if 1 < moving.count() {
+            minima.leader_changes = minima.leader_changes.max(1);
+        }
+        Settings { minima, ..Settings::default() }
+    }
+
     /// Returns what was asked for, for `run.json`.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let nemeses: Vec<_> = self.nemeses.iter().map(|nemesis| nemesis.name()).collect();
         serde_json::json!({
-            "workload": format!("{:?}", self.workload).to_lowercase(),
+            "workload": self.workload.name(),
             "nemesis": nemeses,
             "nodes": self.nodes,
             "shards": self.shards,

@@ -40,6 +40,8 @@ pub struct Saw {
     pub value: u64,
     /// Its version.
     pub etag: String,
+    /// The same as a number.
+    pub revision: u64,
 }
 
 impl Session {
@@ -81,11 +83,11 @@ impl Session {
         let call = Call { mode: Some(mode), ..self.call(Function::Read, key, Value::Null) };
         let (client, begun) = self.begin(call);
         let answer = client.get(key.as_bytes(), level).await;
-        let saw = answer
-            .as_ref()
-            .ok()
-            .and_then(|read| read.found.as_ref())
-            .map(|found| Saw { value: number(&found.value), etag: found.etag.clone() });
+        let saw = answer.as_ref().ok().and_then(|read| read.found.as_ref()).map(|found| Saw {
+            value: number(&found.value),
+            etag: found.etag.clone(),
+            revision: found.revision,
+        });
         let answer = answer.map(|read| Answer {
             value: saw.as_ref().map_or(Value::Null, |saw| Value::One(saw.value)),
             mode: promise(&read.facts),
@@ -101,34 +103,46 @@ impl Session {
 
     /// Stores a value.
     pub async fn write(&mut self, key: &str, value: u64) -> Kind {
-        let call = self.call(Function::Write, key, Value::One(value));
-        self.put(call, value, Condition::Always).await
+        self.write_for(key, value, None).await
     }
 
-    /// Stores a value if the key is as it was seen.
-    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Kind {
+    /// Stores a value for so long, or for good.
+    pub async fn write_for(&mut self, key: &str, value: u64, ttl_ms: Option<u64>) -> Kind {
+        let call = Call { ttl_ms, ..self.call(Function::Write, key, Value::One(value)) };
+        self.put(call, value, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
+    }
+
+    /// Stores a value if the key is as it was seen. Returns what is there then.
+    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Result<Saw, Kind> {
         let pair = Value::Pair(saw.as_ref().map(|saw| saw.value), value);
+        let counts_on = saw.as_ref().map(|saw| saw.revision);
         let condition = saw.map_or(Condition::Absent, |saw| Condition::EtagIs(saw.etag));
-        self.put(self.call(Function::Cas, key, pair), value, condition).await
+        let call = Call { counts_on, ..self.call(Function::Cas, key, pair) };
+        self.put(call, value, condition).await
     }
 
     /// Adds an element to the set.
     pub async fn add(&mut self, key: &str, element: u64) -> Kind {
         let call = self.call(Function::Add, key, Value::One(element));
-        self.put(call, element, Condition::Always).await
+        self.put(call, element, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
     }
 
-    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Kind {
+    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Result<Saw, Kind> {
         let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
+        let ttl_ms = call.ttl_ms;
         let (client, begun) = self.begin(call);
         let body = Bytes::from(value.to_string());
-        let stored = client.put(key.as_bytes(), body, None, &condition).await;
+        let stored = client.put(key.as_bytes(), body, ttl_ms, &condition).await;
+        let made = stored.as_ref().ok();
+        let made = made.map(|made| Saw { value, etag: made.etag.clone(), revision: made.revision });
         let answer = stored.map(|stored| Answer {
             value: noted,
             revision: Some(stored.revision),
+            ttl_ms: stored.expires_in_ms,
             ..sourced(&stored.facts)
         });
-        self.end(begun, answer, true).await
+        let kind = self.end(begun, answer, true).await;
+        made.ok_or(kind)
     }
 
     /// Removes a key.
@@ -145,7 +159,9 @@ impl Session {
 
     fn call(&self, function: Function, key: &str, value: Value) -> Call {
         let key = Some(key.to_owned());
-        Call { process: self.process, function, key, value, mode: None, ttl_ms: None, node: None }
+        let process = self.process;
+        let (mode, ttl_ms, node, counts_on) = (None, None, None, None);
+        Call { process, function, key, value, mode, ttl_ms, node, counts_on }
     }
 
     /// Chooses whom to ask, and notes that it begins.
@@ -166,27 +182,31 @@ impl Session {
         mutates: bool,
     ) -> Kind {
         let (recorder, counts) = (&self.shared.recorder, &self.shared.counts);
-        let Verdict { kind, why } = match answer {
+        let error = match answer {
             Ok(answer) => {
                 recorder.complete(begun, End::Ok(answer));
                 counts.ok.fetch_add(1, Ordering::Relaxed);
                 return Kind::Ok;
             }
-            Err(error) => judge(&error, mutates),
+            Err(error) => error,
         };
+        let Verdict { kind, why } = judge(&error, mutates);
+        // A condition that does not hold was decided by a leader; anybody else would refuse again.
+        if let Some(current) = error.current().filter(|_| kind == Kind::Fail) {
+            let answer = Answer { revision: current.revision, ..sourced(&current.facts) };
+            recorder.complete(begun, End::Refused(why, answer));
+            counts.fail.fetch_add(1, Ordering::Relaxed);
+            return kind;
+        }
         if kind == Kind::Info {
             recorder.complete(begun, End::Info(why));
             counts.info.fetch_add(1, Ordering::Relaxed);
             self.process = self.shared.next_process();
             return kind;
         }
-        // A condition that does not hold was decided by a leader; anybody else would refuse again.
-        let pause = !why.starts_with("412");
         recorder.complete(begun, End::Fail(why));
         counts.fail.fetch_add(1, Ordering::Relaxed);
-        if pause {
-            tokio::time::sleep(REFUSED_PAUSE).await;
-        }
+        tokio::time::sleep(REFUSED_PAUSE).await;
         kind
     }
 }

@@ -13,11 +13,14 @@ use tokio::time::Instant;
 use super::Nemesis;
 use super::driver::{Driver, start};
 use super::schedule::{Fault, Shape, Whom};
+use super::transfer::transfer;
+use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
 use crate::env::tool::STRACE;
 use crate::env::{EnvError, Link};
 
+mod decay;
 mod staged;
 
 #[cfg(test)]
@@ -53,13 +56,18 @@ pub(super) enum Active {
     Slowed(Vec<Child>),
     /// This node was started on something that it must refuse.
     Refusing(Staged),
+    /// The disk of this node is damaged, and it is down.
+    Decayed(u32),
 }
 
 impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
-        for node in &mut self.env.nodes {
-            node.reap();
+        self.reap();
+        match fault.name {
+            Nemesis::BitFlip => return self.decay(fault, How::Flip).await,
+            Nemesis::Truncate => return self.decay(fault, How::Truncate).await,
+            _ => {}
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -70,7 +78,13 @@ impl Driver {
             Nemesis::Pause => Ok(self.pause(hit).await),
             Nemesis::Partition => self.partition(&hit, fault.shape.unwrap_or(Shape::Apart)).await,
             Nemesis::PowerCut | Nemesis::PowerCutAll => self.cut_power(hit).await,
-            Nemesis::Transfer => Ok((Active::Nothing, self.transfer().await)),
+            Nemesis::Transfer => {
+                let evidence = match self.client(None) {
+                    Some(client) => transfer(&self.observer, &client).await,
+                    None => json!({ "bit": false }),
+                };
+                Ok((Active::Nothing, evidence))
+            }
             Nemesis::Snapshot => Ok((Active::Nothing, self.snapshot().await)),
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
@@ -78,6 +92,8 @@ impl Driver {
             Nemesis::SlowSync => self.slow_syncs(hit),
             Nemesis::OldDirectory => self.bring_back(hit[0]).await,
             Nemesis::DamagedLog => self.damage_log(hit[0]).await,
+            // Whom these hit is decided elsewhere.
+            Nemesis::BitFlip | Nemesis::Truncate => Ok((Active::Nothing, Value::Null)),
         }
     }
 
@@ -114,6 +130,7 @@ impl Driver {
             Active::Failing(id, child) => self.fail_no_more(id, child),
             Active::Slowed(children) => Ok(hurry(children)),
             Active::Refusing(staged) => self.unstage(staged).await,
+            Active::Decayed(id) => self.revive(id).await,
         }
     }
 
@@ -179,7 +196,7 @@ impl Driver {
                 states.push(process.state());
             }
         }
-        let bit = !paused.is_empty() && states.iter().all(|state| *state == Some('T'));
+        let bit = !paused.is_empty() && states.iter().all(|state| matches!(state, Some('T' | 't')));
         let evidence = json!({ "nodes": paused, "states": states, "bit": bit });
         (Active::Paused(paused), evidence)
     }
@@ -216,21 +233,6 @@ impl Driver {
             "bit": bit,
         });
         Ok((Active::Down(nodes), evidence))
-    }
-
-    /// Has every shard led by the next node.
-    async fn transfer(&self) -> Value {
-        let mut moved = Vec::new();
-        let Some(client) = self.client(None) else { return json!({ "bit": false }) };
-        for shard in 1..=self.shards {
-            let Some(leader) = self.observer.leader(shard).await else { continue };
-            let to = leader % self.count_nodes() + 1;
-            // One that is refused is not counted: the node may be down or behind.
-            if let Ok(answer) = client.transfer_leader(shard, to).await {
-                moved.push(json!({ "shard": shard, "from": leader, "to": answer.leader }));
-            }
-        }
-        json!({ "bit": !moved.is_empty(), "moved": moved })
     }
 
     /// Has every node snapshot every shard.
