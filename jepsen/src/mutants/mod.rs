@@ -27,5 +27,8 @@
 pub mod hunt;
 pub mod matrix;
 
+#[cfg(test)]
+mod tests;
+
 /// The environment variable that names the mutant that a node is to be.
 pub const ENV: &str = "STEADFAST_MUTANT";

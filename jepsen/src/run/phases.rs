@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::compare::Compare;
 use super::found::{cluster, found, wait_whole};
@@ -20,6 +21,9 @@ use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Driver;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::{Shared, Target, Workload};
+
+/// How long the final reads may take if not every node serves.
+const UNSERVED_READ_MAX: Duration = Duration::from_secs(15);
 
 /// Carries out a run. Its history is complete then, and not judged.
 pub async fn run(options: &Options) -> Result<Outcome, RunError> {
@@ -76,7 +80,12 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         let served = wait_whole(&observer).await;
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
-        options.workload.read_all(&shared).await;
+        let reading = options.workload.read_all(&shared);
+        match served {
+            Some(_) => reading.await,
+            // What is not read by then stays unread: a node that does not serve answers nothing.
+            None => drop(timeout(UNSERVED_READ_MAX, reading).await),
+        }
         compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
         Ok::<_, RunError>(served)
     };

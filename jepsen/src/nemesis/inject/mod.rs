@@ -181,11 +181,30 @@ impl Driver {
     }
 
     fn kill(&mut self, nodes: Vec<u32>) -> (Active, Value) {
-        let killed: Vec<Process> = nodes.iter().filter_map(|&id| self.node(id).kill()).collect();
+        let mut killed: Vec<Process> = Vec::new();
+        for &id in &nodes {
+            killed.extend(self.node(id).process());
+        }
+        self.strike(&nodes);
         let bit = !killed.is_empty() && killed.iter().all(|process| !process.lives());
         let pids: Vec<_> = killed.iter().map(|process| process.pid).collect();
         let evidence = json!({ "nodes": nodes, "pids": pids, "bit": bit });
         (Active::Down(nodes), evidence)
+    }
+
+    /// Kills nodes, all at once.
+    fn strike(&mut self, nodes: &[u32]) {
+        let dying: Vec<Child> = nodes.iter().filter_map(|&id| self.node(id).strike()).collect();
+        // Whoever is traced dies only as fast as the tracer lets it.
+        for active in self.active_mut() {
+            if let Active::Slowed(tracers) = active {
+                hurry(std::mem::take(tracers));
+            }
+        }
+        for mut child in dying {
+            // It fails only if the child was waited for.
+            drop(child.wait());
+        }
     }
 
     async fn pause(&mut self, nodes: Vec<u32>) -> (Active, Value) {
@@ -215,11 +234,7 @@ impl Driver {
             let wrote = self.disk(id).write_canary();
             wrote.map_err(|error| EnvError::Other(format!("the disk of n{id}: {error}")))?;
         }
-        let dying: Vec<Child> = nodes.iter().filter_map(|&id| self.node(id).strike()).collect();
-        for mut child in dying {
-            // It fails only if the child was waited for.
-            drop(child.wait());
-        }
+        self.strike(&nodes);
         let mut lost = Vec::new();
         for &id in &nodes {
             lost.push(self.disk(id).cut().await?);
