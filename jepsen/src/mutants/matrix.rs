@@ -121,21 +121,6 @@ const fn forgets_a_vote(strike: Nemesis) -> [(u64, u64, Nemesis, Whom); 4] {
 const VOTER_LOSES_POWER: Faults = Faults::Laid(9000, &forgets_a_vote(PowerCut));
 const VOTER_DIES: Faults = Faults::Laid(9000, &forgets_a_vote(Kill));
 
-/// Nodes restart, one after another, and are struck about a second later: their peers have heard of
-/// that start by then, and nothing else has yet made the disk keep it.
-const fn restarts_and(strike: Nemesis) -> [(u64, u64, Nemesis, Whom); 6] {
-    [
-        (500, 100, Kill, Whom::Node(1)),
-        (1500, 100, strike, Whom::Node(1)),
-        (4000, 100, Kill, Whom::Node(2)),
-        (5150, 100, strike, Whom::Node(2)),
-        (7500, 100, Kill, Whom::Node(3)),
-        (8800, 100, strike, Whom::Node(3)),
-    ]
-}
-const NODES_RESTART_AND_LOSE_POWER: Faults = Faults::Laid(10_000, &restarts_and(PowerCut));
-const NODES_RESTART_TWICE: Faults = Faults::Laid(10_000, &restarts_and(Kill));
-
 /// All hunts.
 pub const MATRIX: &[Cell] = &[
     cell("follower-read", "linearizable", Register, LEADER_APART),
@@ -152,8 +137,6 @@ pub const MATRIX: &[Cell] = &[
     cell("no-fsync", "", Set, KILLS).missed(),
     cell("vote-not-persisted", "set", Set, VOTER_LOSES_POWER).for_s(18).on_shards(1),
     cell("vote-not-persisted", "", Set, VOTER_DIES).for_s(18).on_shards(1).missed(),
-    cell("no-directory-fsync", "ended by itself", Set, NODES_RESTART_AND_LOSE_POWER),
-    cell("no-directory-fsync", "", Set, NODES_RESTART_TWICE).missed(),
     cell("snapshot-misses-last", "replicas", Register, Faults::Drawn(&[Snapshot, Kill])),
     cell(
         "snapshot-no-rename",
@@ -202,6 +185,11 @@ pub const BY_TEST: &[(&str, &str, &str)] = &[
         "read-joins-round",
         "it takes answers that are on their way for as long as an election",
         "no_read_joins_a_round_that_is_under_way",
+    ),
+    (
+        "no-directory-fsync",
+        "ext4 keeps a name with the next fsync of any file, which comes before anybody relies on it",
+        "nothing_durable_is_lost_and_nothing_else_comes_back",
     ),
     ("stale-slot-map", "no slot moves yet", "a_slot_that_is_not_owned_is_not_looked_up"),
 ];

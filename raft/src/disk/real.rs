@@ -71,7 +71,8 @@ impl Disk for RealDisk {
         if Mutant::NoDirectoryFsync.is_on() {
             return Ok(());
         }
-        File::open(directory)?.sync_all()
+        let directory = File::open(directory)?;
+        lie_about(directory.sync_all(), || directory.sync_all())
     }
 
     /// Counts what a process without privileges may use.
