@@ -14,6 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::api::duration::format_ms;
+use crate::api::header;
 use crate::api::problem::Problem;
 
 pub mod cluster;
@@ -49,6 +50,8 @@ pub struct Client {
     http: reqwest::Client,
     endpoints: Vec<String>,
     timeout: Option<Duration>,
+    /// No node may pass a request on.
+    direct: bool,
 }
 
 /// One request.
@@ -89,7 +92,14 @@ impl Client {
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout })
+        Ok(Self { http, endpoints, timeout, direct: false })
+    }
+
+    /// Returns a client whose requests about keys no node passes on: one that does not lead refuses
+    /// (421), has done nothing, and says who leads. For callers that keep a table of leaders themselves.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -131,6 +141,9 @@ impl Client {
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
+        }
+        if self.direct {
+            request = request.header(header::ROUTE, "local");
         }
         let sent = request.body(call.body.clone()).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;

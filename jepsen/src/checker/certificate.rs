@@ -65,6 +65,8 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
 fn counted_on(operation: &Operation) -> Option<u64> {
     match operation.value {
         Value::Pair(None, _) => None,
-        _ => operation.counts_on.or(Some(u64::MAX)),
+        Value::Pair(Some(_), _) | Value::Null | Value::One(_) | Value::Many(_) => {
+            operation.counts_on.or(Some(u64::MAX))
+        }
     }
 }

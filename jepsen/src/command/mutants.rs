@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use steadfast_cli::command::Globals;
 use steadfast_cli::exit::Exit;
 use steadfast_cli::output::Format;
+use tokio::time::Instant;
 
 use super::run::{ending, time};
 use super::{CommandError, check, doctor, print, say};
@@ -84,8 +85,8 @@ impl Mutants {
             CommandError::Asked(format!("this program does not know where it is: {error}"))
         })?;
         check_built(&program)?;
-        let kind = doctor::kind(self.env).map_err(CommandError::Asked)?;
-        let ground = Ground { kind, program };
+        let (kind, probe) = doctor::kind(self.env).map_err(CommandError::Asked)?;
+        let ground = Ground { kind, probe, program };
         let folder = super::run::folder(self.dir.as_deref(), "mutants", self.seed)
             .map_err(CommandError::Asked)?;
         say(&format!("seed {}, in {}", self.seed, folder.display()));
@@ -124,7 +125,7 @@ impl Mutants {
             let said = format!("not hunted: {why}; the test {test} fails for it");
             rows.push(Row::not_hunted(mutant, "-".to_owned(), Some(true), &said));
         }
-        let usable = cells.iter().filter(|cell| cell.missing(ground.kind).is_none());
+        let usable = cells.iter().filter(|cell| cell.missing(ground).is_none());
         for (number, cell) in usable.cycle().take(self.control).enumerate() {
             let row = control(cell, ground, folder, number + 1, &mut seed).await;
             say(&line(&row));
@@ -136,7 +137,7 @@ impl Mutants {
     /// Hunts a mutant until it is caught or its time is up.
     async fn hunt(&self, cell: &Cell, ground: &Ground, folder: &Path, seed: &mut u64) -> Row {
         let faults = faults(cell);
-        if let Some(why) = cell.missing(ground.kind) {
+        if let Some(why) = cell.missing(ground) {
             return Row::not_hunted(cell.mutant, faults, None, &format!("skipped: {why}"));
         }
         let began = Instant::now();

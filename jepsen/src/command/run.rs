@@ -129,7 +129,9 @@ impl Run {
         let schedule = self.schedule.as_deref().map(read_schedule).transpose()?;
         let seed = self.seed.or(schedule.as_ref().map(|schedule| schedule.seed));
         let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let kind = doctor::kind(self.env)?;
+        // Nothing is made for a cluster that is there.
+        let asked = if ours { self.env } else { Some(Kind::Local) };
+        let (kind, probe) = doctor::kind(asked)?;
         let nemeses = match (&schedule, &self.nemesis) {
             (Some(schedule), _) => schedule.kinds(),
             (None, Some(Nemeses(nemeses))) => nemeses.clone(),
@@ -149,6 +151,7 @@ impl Run {
         Ok(Options {
             workload: self.workload,
             nemeses,
+            probe,
             nodes: self.nodes,
             shards: self.shards,
             concurrency: self.concurrency.into(),

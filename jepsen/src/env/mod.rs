@@ -10,7 +10,8 @@
 //!   bridge, proxy, disk, shutdown    the rows above
 //!   damage     bits and ends of a node's files
 //!   ledger     what is made outside of the run's folder, written down first
-//!   pid, tool  processes and programs of the system
+//!   probe      what of it can be done here
+//!   pid, tool, trace    processes and programs of the system
 //! ```
 //!
 //! However a run ends, nothing of it stays. Nodes die with the harness (`--parent`); the rest is in
@@ -28,9 +29,11 @@ pub mod disk;
 pub mod ledger;
 pub mod node;
 pub mod pid;
+pub mod probe;
 mod proxy;
 mod shutdown;
 pub mod tool;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! One hunt: a cluster of mutants, or of whole nodes, is broken and judged.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::ENV;
 use super::matrix::Cell;
@@ -9,6 +11,7 @@ use crate::checker::Verdict;
 use crate::checker::coverage::Minima;
 use crate::command::{CommandError, check};
 use crate::env::Kind;
+use crate::env::probe::Probe;
 use crate::judge::{Judgement, Settings};
 use crate::nemesis::Nemesis;
 use crate::run::{self, Options, Outcome};
@@ -23,6 +26,8 @@ const CLIENTS: usize = 15;
 pub struct Ground {
     /// Where nodes live.
     pub kind: Kind,
+    /// What cannot be broken there.
+    pub probe: Probe,
     /// The program of the nodes.
     pub program: PathBuf,
 }
@@ -44,10 +49,13 @@ pub struct Found {
 
 impl Cell {
     /// Returns the faults that cannot be done there, and why.
-    pub fn missing(&self, kind: Kind) -> Option<String> {
+    pub fn missing(&self, ground: &Ground) -> Option<String> {
         let kinds = self.schedule(NODES, 0).kinds();
         kinds.into_iter().find_map(|nemesis| {
-            nemesis.missing(kind).map(|why| format!("{} {why}", nemesis.name()))
+            ground
+                .probe
+                .missing(nemesis, ground.kind)
+                .map(|why| format!("{} {why}", nemesis.name()))
         })
     }
 
@@ -91,6 +99,7 @@ impl Cell {
             time: Duration::from_secs(self.time_s),
             seed,
             kind: ground.kind,
+            probe: ground.probe.clone(),
             folder: folder.to_owned(),
             program: ground.program.clone(),
             environment: environment.map(|(name, value)| (name.into(), value.into())).collect(),

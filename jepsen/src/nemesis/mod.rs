@@ -28,9 +28,6 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::env::Kind;
-use crate::env::tool::{FSFREEZE, STRACE, Tool};
-
 pub mod cluster;
 pub mod driver;
 mod inject;
@@ -110,10 +107,9 @@ impl Nemesis {
             Self::Partition => 1500..5000,
             Self::PowerCut | Self::PowerCutAll | Self::BitFlip | Self::Truncate => 100..600,
             Self::Transfer | Self::Snapshot => 500..1000,
-            Self::DiskFull => 1000..3000,
+            Self::DiskFull | Self::OldDirectory | Self::DamagedLog => 1000..3000,
             Self::SyncError => 1500..2500,
             Self::SlowSync => 1000..4000,
-            Self::OldDirectory | Self::DamagedLog => 1000..3000,
         }
     }
 
@@ -143,13 +139,13 @@ impl Nemesis {
         lasting && matches!(other, Self::Kill | Self::Pause) && self != other
     }
 
-    /// Returns why it cannot be done there, if it cannot.
-    pub fn missing(self, kind: Kind) -> Option<String> {
-        let as_root = |tool: Option<Tool>| match (kind, tool) {
-            (Kind::Local, _) => Some("needs root, and --env netns".to_owned()),
-            (Kind::Netns, Some(tool)) => tool.path().err().map(|error| error.to_string()),
-            (Kind::Netns, None) => None,
-        };
+    /// Returns whether it damages what a node has stored.
+    pub fn damages(self) -> bool {
+        matches!(self, Self::BitFlip | Self::Truncate)
+    }
+
+    /// Returns whether it needs a disk of the node's own.
+    pub fn is_of_disks(self) -> bool {
         match self {
             Self::Kill
             | Self::Pause
@@ -159,10 +155,13 @@ impl Nemesis {
             | Self::OldDirectory
             | Self::DamagedLog
             | Self::BitFlip
-            | Self::Truncate => None,
-            Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
-            Self::DiskFreeze => as_root(Some(FSFREEZE)),
-            Self::SyncError | Self::SlowSync => as_root(Some(STRACE)),
+            | Self::Truncate => false,
+            Self::PowerCut
+            | Self::PowerCutAll
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError
+            | Self::SlowSync => true,
         }
     }
 }

@@ -36,7 +36,8 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
     let nodes = u32::try_from(targets.len()).unwrap_or(u32::MAX);
     let all = with_others(&client, &targets, &known).await;
     let recorder = recorder(&options.folder)?;
-    let observer = Observer::new(endpoints).map_err(|error| cluster(&error))?;
+    let reached: Vec<_> = all.iter().map(|node| node.endpoint.clone()).collect();
+    let observer = Observer::new(&reached).map_err(|error| cluster(&error))?;
     let compare = Compare::new(&all, &recorder).map_err(|error| cluster(&error))?;
     let ids: Vec<_> = all.iter().map(|node| node.id).collect();
     // Keys of nobody else: those of two runs differ by their seed and their process.
@@ -79,8 +80,7 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
 async fn with_others(client: &Client, named: &[Target], known: &[NodeView]) -> Vec<Target> {
     let mut all = named.to_vec();
     for node in known {
-        let Some(http) = node.http.as_ref() else { continue };
-        let endpoint = format!("http://{http}");
+        let Some(endpoint) = node.http.clone() else { continue };
         if all.iter().all(|target| target.id != node.id)
             && client.view(&endpoint).await.is_ok_and(|view| view.node == Some(node.id))
         {

@@ -35,6 +35,9 @@ mod options;
 mod phases;
 mod progress;
 
+#[cfg(test)]
+mod tests;
+
 pub use attend::attend;
 pub use options::{HEALTHY, Options, Outcome};
 pub use phases::run;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::checker::coverage::Minima;
 use crate::env::Kind;
+use crate::env::probe::Probe;
 use crate::judge::Settings;
 use crate::nemesis::Nemesis;
 use crate::nemesis::driver::Tally;
@@ -24,6 +25,8 @@ pub struct Options {
     pub workload: Workload,
     /// What is broken.
     pub nemeses: Vec<Nemesis>,
+    /// What cannot be done here.
+    pub probe: Probe,
     /// How many nodes.
     pub nodes: u32,
     /// How many shards.
@@ -88,10 +91,16 @@ impl Outcome {
 
 impl Options {
     /// Returns how the run is to be judged: each kind of fault that was asked for must have bitten, and
-    /// where several were to move leaders one must have moved.
+    /// where several were to move leaders one must have moved. Of the kinds that damage a disk it is the
+    /// first alone, for a node that refuses to go on is hit by no other.
     pub(super) fn settings(&self, schedule: &Schedule) -> Settings {
         let mut minima = self.minima.clone();
         minima.faults.extend(self.nemeses.iter().map(|nemesis| (nemesis.name().to_owned(), 1)));
+        let mut decays = schedule.steps.iter().filter(|step| step.fault.name.damages());
+        let first = decays.next();
+        for step in decays.filter(|step| Some(step.fault.name) != first.map(|it| it.fault.name)) {
+            minima.faults.remove(step.fault.name.name());
+        }
         let moving = schedule.steps.iter().filter(|step| step.fault.name.moves_leaders());
         if 1 < moving.count() {
             minima.leader_changes = minima.leader_changes.max(1);

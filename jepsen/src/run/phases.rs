@@ -80,12 +80,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         let served = wait_whole(&observer).await;
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
-        let reading = options.workload.read_all(&shared);
-        match served {
-            Some(_) => reading.await,
-            // What is not read by then stays unread: a node that does not serve answers nothing.
-            None => drop(timeout(UNSERVED_READ_MAX, reading).await),
-        }
+        read_all(options, &shared, served.is_some()).await;
         compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
         Ok::<_, RunError>(served)
     };
@@ -101,11 +96,22 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     Ok(outcome)
 }
 
+/// Reads every key through every node. What is not read in time stays unread where not every node
+/// serves: one that does not answers nothing.
+async fn read_all(options: &Options, shared: &Arc<Shared>, served: bool) {
+    let reading = options.workload.read_all(shared);
+    if served {
+        reading.await;
+    } else {
+        drop(timeout(UNSERVED_READ_MAX, reading).await);
+    }
+}
+
 /// Returns the faults that can be done here, and says which cannot.
 fn usable(options: &Options, outcome: &mut Outcome) -> Vec<Nemesis> {
     let mut usable = Vec::new();
     for &nemesis in &options.nemeses {
-        match nemesis.missing(options.kind) {
+        match options.probe.missing(nemesis, options.kind) {
             Some(why) => {
                 say(options.quiet, &format!("skipped: {}: {why}", nemesis.name()));
                 outcome.skipped.insert(nemesis.name(), why);

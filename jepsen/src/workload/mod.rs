@@ -8,7 +8,8 @@
 //! | `set` | add elements, each a key of its own; at the end every key is read through every node | an element that was acknowledged is in the set, one that certainly failed is not |
 //!
 //! Values come from one counter, so each says which write it is of. Clients wait for one answer
-//! before they ask again, and are many; some stick to one node, others ask any. A process whose
+//! before they ask again, and are many: some ask any node, some stick to one, some go to the leader by a
+//! table of their own and are refused where that is wrong. A process whose
 //! operation is in doubt does nothing more: its client goes on under a new number.
 //!
 //! ```text

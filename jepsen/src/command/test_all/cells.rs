@@ -55,7 +55,9 @@ impl Profile {
                 Cell::new(Workload::Register, &[Kill, Partition, Pause], 25),
                 Cell::new(Workload::Cas, &[Kill, Transfer], 12),
                 Cell::new(Workload::Ttl, &[Kill, Snapshot], 12),
-                Cell::new(Workload::Set, &[BitFlip, Truncate], 10),
+                // Apart, for a node that refuses to go on is hit by no other.
+                Cell::new(Workload::Set, &[BitFlip], 6),
+                Cell::new(Workload::Register, &[Truncate], 6),
                 Cell::new(Workload::Set, &[PowerCut, PowerCutAll], 10),
                 Cell::new(Workload::Register, &[DiskFull, DiskFreeze, SyncError], 22),
             ],

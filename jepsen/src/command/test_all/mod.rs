@@ -14,6 +14,7 @@ use super::{CommandError, check, doctor, print, say};
 use crate::checker::coverage::Minima;
 use crate::checker::{Finding, Verdict};
 use crate::env::Kind;
+use crate::env::probe::Probe;
 use crate::run::{self, Options, Outcome, RunError};
 use crate::stopwatch::Stopwatch;
 
@@ -71,10 +72,10 @@ pub struct TestAll {
 struct Common {
     seed: u64,
     kind: Kind,
+    probe: Probe,
     folder: PathBuf,
     program: PathBuf,
     minima: Minima,
-    quiet: bool,
 }
 
 impl TestAll {
@@ -107,7 +108,7 @@ impl TestAll {
             Profile::Ci => 1,
             Profile::Nightly => rand::random::<u32>().into(),
         });
-        let kind = doctor::kind(self.env)?;
+        let (kind, probe) = doctor::kind(self.env)?;
         let name = |n: u32| Path::new(FOLDER).join(format!("{}-{seed}-{n}", self.profile_name()));
         let folder = self.dir.clone().unwrap_or_else(|| {
             (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
@@ -125,7 +126,7 @@ impl TestAll {
             let kind = format!("{kind:?}").to_lowercase();
             say(&format!("seed {seed}, nodes in {kind}, all in {}", folder.display()));
         }
-        Ok(Common { seed, kind, folder, program, minima, quiet })
+        Ok(Common { seed, kind, probe, folder, program, minima })
     }
 }
 
@@ -136,7 +137,7 @@ impl Common {
         let mut skipped = BTreeMap::new();
         let mut able = Cell { nemeses: Vec::new(), ..cell.clone() };
         for &nemesis in &cell.nemeses {
-            match nemesis.missing(self.kind) {
+            match self.probe.missing(nemesis, self.kind) {
                 Some(why) => drop(skipped.insert(nemesis.name(), why)),
                 None => able.nemeses.push(nemesis),
             }
@@ -182,10 +183,8 @@ impl Common {
         let judgement = check::conclude(&options.folder, &history, &settings)?;
         let exit = exit(&judgement.verdict, &outcome);
         ran.exit = exit as u8;
-        ran.verdict = match exit {
-            Exit::Unexpected | Exit::Unhealthy => "failed",
-            _ => judgement.verdict.word(),
-        };
+        let is_ill = matches!(exit, Exit::Unexpected | Exit::Unhealthy);
+        ran.verdict = if is_ill { "failed" } else { judgement.verdict.word() };
         ran.why = why(&judgement.findings, &outcome);
         ran.ok = outcome.ok;
         ran.faults = outcome.faults.values().map(|tally| tally.bit).sum();
@@ -202,6 +201,7 @@ impl Common {
         Ok(Options {
             workload: cell.workload,
             nemeses: cell.nemeses.clone(),
+            probe: self.probe.clone(),
             nodes: 3,
             shards: 4,
             concurrency: CONCURRENCY,

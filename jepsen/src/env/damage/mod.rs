@@ -123,8 +123,10 @@ fn target(
     let middle = 1..batches.len().saturating_sub(1);
     let chosen = match part {
         Part::Tail => batches.pop(),
-        _ if middle.is_empty() => None,
-        _ => Some(batches.swap_remove(random.random_range(middle))),
+        Part::Header | Part::Middle | Part::Snapshot if middle.is_empty() => None,
+        Part::Header | Part::Middle | Part::Snapshot => {
+            Some(batches.swap_remove(random.random_range(middle)))
+        }
     };
     Ok(chosen.map(|batch| {
         let payload = batch.offset + HEADER_BYTES;

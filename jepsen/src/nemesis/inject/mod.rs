@@ -3,7 +3,7 @@
 //! What each returns is what goes into the history: whom it hit, and `bit` where that is decided,
 //! which for some is only when they end.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use super::transfer::transfer;
 use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
-use crate::env::tool::STRACE;
+use crate::env::trace::{fail_syncs, slow_syncs};
 use crate::env::{EnvError, Link};
 
 mod decay;
@@ -33,8 +33,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for strace to take hold of a node.
 const ATTACH_MAX: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// What strace does to slow syncs.
-const SLOW_SYNC: &str = "inject=fdatasync:delay_enter=6000000";
 
 /// What undoes a fault.
 #[derive(Debug)]
@@ -64,10 +62,9 @@ impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
         self.reap();
-        match fault.name {
-            Nemesis::BitFlip => return self.decay(fault, How::Flip).await,
-            Nemesis::Truncate => return self.decay(fault, How::Truncate).await,
-            _ => {}
+        if fault.name.damages() {
+            let flips = fault.name == Nemesis::BitFlip;
+            return self.decay(fault, if flips { How::Flip } else { How::Truncate }).await;
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -89,7 +86,7 @@ impl Driver {
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
-            Nemesis::SlowSync => self.slow_syncs(hit),
+            Nemesis::SlowSync => self.slow_syncs(&hit),
             Nemesis::OldDirectory => self.bring_back(hit[0]).await,
             Nemesis::DamagedLog => self.damage_log(hit[0]).await,
             // Whom these hit is decided elsewhere.
@@ -285,7 +282,7 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
-        let child = self.trace(process, "inject=fdatasync,fsync:error=EIO")?;
+        let child = self.hold(fail_syncs(process.pid)?)?;
         // The node notices when it next syncs; clients see to that.
         let deadline = Instant::now() + ATTACH_MAX;
         while process.lives() && Instant::now() < deadline {
@@ -294,16 +291,8 @@ impl Driver {
         Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
     }
 
-    /// Has strace do something to the syncs of a process, until strace is killed.
-    fn trace(&mut self, process: Process, inject: &str) -> Result<Child, EnvError> {
-        let child = Command::new(STRACE.path()?)
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", inject, "-p", &process.pid.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| EnvError::Other(format!("strace does not start: {error}")))?;
+    /// Notes a tracer, so that it does not outlive the run.
+    fn hold(&mut self, child: Child) -> Result<Child, EnvError> {
         if let Some(tracer) = Process::find(child.id()) {
             self.env.note(tracer)?;
         }
@@ -311,11 +300,11 @@ impl Driver {
     }
 
     /// Has every sync of these nodes take seconds.
-    fn slow_syncs(&mut self, nodes: Vec<u32>) -> Result<(Active, Value), EnvError> {
+    fn slow_syncs(&mut self, nodes: &[u32]) -> Result<(Active, Value), EnvError> {
         let mut children = Vec::new();
-        for &id in &nodes {
+        for &id in nodes {
             if let Some(process) = self.node(id).process() {
-                children.push(self.trace(process, SLOW_SYNC)?);
+                children.push(self.hold(slow_syncs(process.pid)?)?);
             }
         }
         let bit = !children.is_empty();
