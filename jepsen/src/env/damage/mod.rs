@@ -8,8 +8,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -163,13 +163,13 @@ fn batches(log: &Path) -> io::Result<Vec<Batch>> {
 
 /// Returns the database of the snapshot that was changed last.
 fn newest_snapshot(snapshots: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    let mut newest: Option<((i64, i64), PathBuf)> = None;
     for group in fs::read_dir(snapshots).into_iter().flatten() {
         for entry in fs::read_dir(group?.path())? {
             let file = entry?.path().join("db");
             // One that is still being written has another name, and may be gone by now.
-            let Ok(changed) = file.metadata().and_then(|found| found.modified()) else { continue };
-            newest = newest.max(Some((changed, file)));
+            let Ok(found) = file.metadata() else { continue };
+            newest = newest.max(Some(((found.mtime(), found.mtime_nsec()), file)));
         }
     }
     Ok(newest.map(|(_, file)| file))

@@ -127,6 +127,7 @@ fn undo(path: &Path) -> Vec<String> {
     let mut left: Vec<_> = made.iter().rev().filter_map(Made::remains).collect();
     if left.is_empty()
         && let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
     {
         left.push(format!("{}: {error}", path.display()));
     }
