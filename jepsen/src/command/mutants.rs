@@ -154,10 +154,10 @@ impl Mutants {
             }
             *seed += 1;
             row.took_s = began.elapsed().as_secs_f64();
-            // One that must be missed is not looked for again and again.
-            let done = row.good == Some(cell.expected != Expected::Missed) || row.runs == 0;
-            let again = 2 * began.elapsed() < self.budget + began.elapsed() / 2;
-            if done || cell.expected == Expected::Missed || !again {
+            // Once more, if a run like those before fits. What must be missed is not looked for.
+            let runs = u32::try_from(row.runs).unwrap_or(u32::MAX);
+            let fits = began.elapsed() + began.elapsed() / runs <= self.budget;
+            if row.good == Some(true) || cell.expected == Expected::Missed || !fits {
                 return row;
             }
         }

@@ -135,8 +135,8 @@ pub const MATRIX: &[Cell] = &[
     cell("ack-before-fsync", "", Set, KILLS).missed(),
     cell("no-fsync", "set", Set, POWER),
     cell("no-fsync", "", Set, KILLS).missed(),
-    cell("vote-not-persisted", "set", Set, VOTER_LOSES_POWER).for_s(18).on_shards(1),
-    cell("vote-not-persisted", "", Set, VOTER_DIES).for_s(18).on_shards(1).missed(),
+    cell("vote-not-persisted", "set", Set, VOTER_LOSES_POWER).for_s(27).on_shards(1),
+    cell("vote-not-persisted", "", Set, VOTER_DIES).for_s(27).on_shards(1).missed(),
     cell("snapshot-misses-last", "replicas", Register, Faults::Drawn(&[Snapshot, Kill])),
     cell(
         "snapshot-no-rename",
