@@ -3,9 +3,10 @@
 //! ```text
 //!   listener   connections: bounded, none of them idle or slow for long
 //!   mod        one request: span, counts, panics, the way to its handler
-//!   kv/        request -> operation      -> node -> answer -> response
+//!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
+//!              takes several keys at once
 //!   control    founding, looking, probes -> node -> answer -> response
-//!   query origin body condition problem    what they share
+//!   query origin body condition ops problem    what they share
 //! ```
 //!
 //! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
@@ -21,7 +22,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http::Method};
 use futures_util::FutureExt;
-use steadfast_cli::api::{header, key};
+use steadfast_cli::api::{header, incr, key, txn};
 use steadfast_raft::node::Node;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -32,6 +33,7 @@ mod control;
 mod kv;
 mod listener;
 mod metrics;
+mod ops;
 mod origin;
 mod patience;
 mod problem;
@@ -81,6 +83,13 @@ impl App {
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return kv::serve(&self.node, request).await;
+        }
+        if request.uri().path() == txn::PATH {
+            return kv::serve_txn(&self.node, request).await;
+        }
+        let rest = request.uri().path().strip_prefix(incr::PATH);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return kv::serve_incr(&self.node, request).await;
         }
         let Ok(response) = self.control.clone().call(request).await;
         response

@@ -5,8 +5,12 @@
 pub mod cluster;
 pub mod duration;
 pub mod header;
+pub mod incr;
 pub mod key;
+pub mod number;
+pub mod ops;
 pub mod problem;
+pub mod txn;
 
 /// Longest value, in bytes. A server may be set to refuse shorter ones.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;

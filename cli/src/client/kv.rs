@@ -201,7 +201,7 @@ impl ClientError {
 }
 
 impl Condition {
-    fn headers(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Always => vec![],
             Self::Absent => vec![("if-none-match", "*".to_owned())],
@@ -227,7 +227,7 @@ impl Answer {
 
 impl Facts {
     /// Reads them from the headers of an answer.
-    fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
             shard: number(headers, header::SHARD).unwrap_or_default(),
             node: number(headers, header::NODE).unwrap_or_default(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::duration::format_ms;
@@ -19,7 +20,9 @@ use crate::api::problem::Problem;
 
 pub mod cluster;
 pub mod error;
+pub mod incr;
 pub mod kv;
+pub mod txn;
 
 #[cfg(test)]
 mod tests;
@@ -178,6 +181,16 @@ impl Call {
             body: Bytes::new(),
             patience: ANSWER_TIMEOUT,
             takes_timeout: true,
+        }
+    }
+
+    /// Returns a request with a JSON body.
+    fn post_json(target: String, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("strings and numbers become JSON");
+        Self {
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.into(),
+            ..Self::new(Method::POST, target)
         }
     }
 }

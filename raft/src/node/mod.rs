@@ -151,7 +151,12 @@ impl Node {
         Self { inner: Arc::clone(&self.inner), route }
     }
 
-    /// Stores a value or removes a key.
+    /// Returns the route that this one takes.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+
+    /// Changes a key.
     ///
     /// # Panics
     ///

@@ -14,7 +14,8 @@
 //! of a hello is `directory u128 | boots | recovered u64 | synced u64 | lease ms u32 | peer text |
 //! http text` ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s.
 //!
-//! The head is for ever; a change of anything behind it is a new version.
+//! The head is for ever; a change of anything behind it is a new version. So is a new kind of
+//! command: see [`VERSION`].
 
 use std::io;
 use std::time::Duration;
@@ -30,7 +31,10 @@ use crate::net::Address;
 use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
 
 const MAGIC: [u8; 8] = *b"steadfst";
-const VERSION: u16 = 2;
+/// Nodes of one version know the same kinds of commands, and nodes of two do not talk: so no entry
+/// reaches a replica that could not read it, and would have to stop (D4, ADR 20). Version 2 knew no
+/// increments and transactions.
+const VERSION: u16 = 3;
 const HEAD_BYTES: usize = 40;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use steadfast_cli::api::key;
+use steadfast_cli::api::{incr, key, txn};
 
 #[cfg(test)]
 mod tests;
@@ -94,6 +94,10 @@ pub(super) fn route(path: &str) -> &'static str {
     const FIRST: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/version"];
     if path.starts_with(key::PATH) {
         "kv"
+    } else if path.starts_with(incr::PATH) {
+        "incr"
+    } else if path == txn::PATH {
+        "txn"
     } else if path.starts_with("/v1/cluster") || path.starts_with("/v1/shards") {
         "cluster"
     } else if FIRST.contains(&path) {
