@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod many;
 pub mod txn;
 
 #[cfg(test)]
@@ -66,6 +67,8 @@ struct Call {
     patience: Duration,
     /// Whether the server takes the caller's timeout as a parameter.
     takes_timeout: bool,
+    /// Whether it could change anything.
+    mutates: bool,
 }
 
 /// A whole response.
@@ -114,7 +117,6 @@ impl Client {
 
     /// Sends `call` to this endpoint, and to those that it leads to.
     async fn send_to(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
-        let mutates = call.method != Method::GET;
         let mut answer = self.send_once(endpoint, call).await?;
         for _ in 0..REDIRECTS_MAX {
             if answer.status != StatusCode::TEMPORARY_REDIRECT {
@@ -123,12 +125,12 @@ impl Client {
             let next = answer.redirected_to()?;
             answer = self.send_once(&next, call).await?;
         }
-        answer.checked(mutates)
+        answer.checked(call.mutates)
     }
 
     /// Sends `call` to this endpoint alone.
     async fn send_once(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
-        let mutates = call.method != Method::GET;
+        let mutates = call.mutates;
         let patience = self.timeout.unwrap_or(call.patience) + ANSWER_GRACE;
         let url = format!("{endpoint}{}", self.full_target(call));
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
@@ -162,6 +164,7 @@ impl Call {
     /// Returns a request without headers and body.
     fn new(method: Method, target: String) -> Self {
         Self {
+            mutates: method != Method::GET,
             method,
             target,
             headers: Vec::new(),
