@@ -41,6 +41,7 @@ mod curl;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod many;
 mod route;
 pub mod token;
 pub mod txn;
@@ -96,6 +97,8 @@ struct Call {
     patience: Duration,
     /// Whether the server takes the caller's timeout as a parameter.
     takes_timeout: bool,
+    /// Whether it could change anything.
+    mutates: bool,
 }
 
 /// A whole response.
@@ -178,7 +181,7 @@ impl Client {
             let next = answer.redirected_to()?;
             answer = self.send_once(&next, call, self.timeout).await?;
         }
-        answer.checked(call.mutates())
+        answer.checked(call.mutates)
     }
 
     /// Sends `call` to this endpoint alone. It may take `timeout`, or else what the server allows.
@@ -188,7 +191,7 @@ impl Client {
         call: &Call,
         timeout: Option<Duration>,
     ) -> Result<Answer, ClientError> {
-        let mutates = call.mutates();
+        let mutates = call.mutates;
         let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
         let url = format!("{endpoint}{}", call.full_target(timeout));
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
@@ -221,6 +224,7 @@ impl Call {
     /// Returns a request without headers and body.
     fn new(method: Method, target: String) -> Self {
         Self {
+            mutates: method != Method::GET,
             method,
             target,
             headers: Vec::new(),
@@ -244,11 +248,6 @@ impl Call {
     fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self
-    }
-
-    /// Returns whether it could change anything.
-    fn mutates(&self) -> bool {
-        self.method != Method::GET
     }
 
     /// Returns the target, with the timeout in its query.
