@@ -5,6 +5,7 @@
 //!   mod        one request: span, counts, panics, the way to its handler
 //!   kv/        request -> operation      -> node -> answer -> response
 //!   control    founding, looking, probes -> node -> answer -> response
+//!   openapi    the interface for programs
 //!   head auth query origin body condition problem    what they share
 //! ```
 //!
@@ -19,8 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::ALLOW;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use steadfast_cli::api::{header, key};
@@ -36,6 +36,7 @@ mod head;
 mod kv;
 mod listener;
 mod metrics;
+mod openapi;
 mod origin;
 mod patience;
 mod problem;
@@ -43,9 +44,6 @@ mod query;
 
 pub(crate) use listener::Server;
 use metrics::Metrics;
-
-/// What can be done to a key.
-const KEY_METHODS: &str = "GET,HEAD,PUT,DELETE";
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -92,11 +90,7 @@ impl App {
         }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            let mut response = kv::serve(&self.node, request).await;
-            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static(KEY_METHODS));
-            }
-            return response;
+            return kv::serve(&self.node, request).await;
         }
         let Ok(response) = self.control.clone().call(request).await;
         response
@@ -141,6 +135,7 @@ fn text(text: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
 
     #[tokio::test]
     async fn a_handler_that_panicked_leaves_doubt_about_a_write_and_none_about_a_read() {
