@@ -7,6 +7,7 @@
 //!              takes several keys at once
 //!   many/      the same for each of many items
 //!   control    founding, looking, probes -> node -> answer -> response
+//!   openapi    the interface for programs
 //!   head auth query origin body condition ops problem    what they share
 //! ```
 //!
@@ -21,8 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::ALLOW;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use steadfast_cli::api::{header, incr, key, txn};
@@ -39,6 +39,7 @@ mod kv;
 mod listener;
 mod many;
 mod metrics;
+mod openapi;
 mod ops;
 mod origin;
 mod patience;
@@ -47,9 +48,6 @@ mod query;
 
 pub(crate) use listener::Server;
 use metrics::Metrics;
-
-/// What can be done to a key.
-const KEY_METHODS: &str = "GET,HEAD,PUT,DELETE";
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -96,11 +94,7 @@ impl App {
         }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            let mut response = kv::serve(&self.node, request).await;
-            if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static(KEY_METHODS));
-            }
-            return response;
+            return kv::serve(&self.node, request).await;
         }
         if many::is_path(request.uri().path()) {
             return many::serve(&self.node, request).await;
@@ -155,6 +149,7 @@ fn text(text: &'static str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
 
     #[tokio::test]
     async fn a_handler_that_panicked_leaves_doubt_about_a_write_and_none_about_a_read() {

@@ -141,7 +141,8 @@ fn heads_that_are_too_long_and_methods_that_cannot_be_are_told_so() {
     let large = "x".repeat(65 << 10);
     let answer = client.send("PUT", "/v1/kv/k", &[("X", &large)], b"v").expect("an answer");
     is_problem(&answer, 431, "head-too-large");
-    for (target, allowed) in [("/v1/kv/k", "GET,HEAD,PUT,DELETE"), ("/v1/cluster/init", "POST")] {
+    for (target, allowed) in [("/v1/kv/k", "GET, HEAD, PUT, DELETE"), ("/v1/cluster/init", "POST")]
+    {
         let answer = client.send("PATCH", target, &[], b"v").expect("an answer");
         is_problem(&answer, 405, "method-not-allowed");
         assert_eq!(answer.header("allow"), Some(allowed), "{target}");

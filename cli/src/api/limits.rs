@@ -1,10 +1,11 @@
 //! The bounds that a client can meet.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer to `GET /v1/limits`. Each name ends with what it bounds and its unit; what is past a
 /// bound gets an error that says so, never a longer queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Longest key.
     pub key_bytes_max: u64,

@@ -1,5 +1,6 @@
 //! Errors (RFC 9457, `application/problem+json`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The media type of a [`Problem`].
@@ -38,7 +39,7 @@ pub mod code {
 }
 
 /// Why a request has no other answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The kind of problem, for programs.
     pub code: String,
@@ -61,7 +62,7 @@ pub struct Problem {
 }
 
 /// What became of a request that was not answered as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It did certainly not take effect, and never will.
@@ -71,7 +72,7 @@ pub enum Outcome {
 }
 
 /// Whether the same request may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// It may: nothing happened yet.
@@ -81,7 +82,7 @@ pub enum Retry {
 }
 
 /// Where a shard's leader is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leader {
     /// The node's id.
     pub id: u32,

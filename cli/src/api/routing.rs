@@ -1,10 +1,11 @@
 //! Where keys are and who leads them, for clients that find the way themselves.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer to `GET /v1/routing`: what one node goes by, told without asking anyone. A hint: the
 /// shards themselves decide, and refuse who was led astray.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Routing {
     /// The cluster, in hexadecimal. `None`: the node belongs to none yet.
     pub cluster: Option<String>,
@@ -20,7 +21,7 @@ pub struct Routing {
 }
 
 /// Where clients reach a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its id.
     pub id: u32,
@@ -29,7 +30,7 @@ pub struct Node {
 }
 
 /// The way to a shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shard {
     /// Its id.
     pub id: u32,

@@ -91,8 +91,15 @@ fn latencies() -> Histogram {
 
 /// Returns what the requests to `path` are counted under.
 pub(super) fn route(path: &str) -> &'static str {
-    const NODE: [&str; 6] =
-        ["/livez", "/readyz", "/metrics", "/v1/version", "/v1/limits", "/v1/routing"];
+    const NODE: [&str; 7] = [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/version",
+        "/v1/limits",
+        "/v1/routing",
+    ];
     if path.starts_with(key::PATH) {
         "kv"
     } else if path.starts_with(incr::PATH) {
