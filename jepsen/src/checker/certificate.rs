@@ -5,7 +5,7 @@
 //!
 //! 1. the order that they claim is one (per key, by [`super::witness`]): a key that is linearizable
 //!    only in another order is a violation of this promise, though not of linearizability;
-//! 2. no two mutations of a shard have one revision;
+//! 2. no two mutations of a shard have one revision, deletions among them;
 //! 3. a revision is not above the count of its answer, and what a mutation made is just at it;
 //! 4. a compare-and-swap that is refused shows another version than the one it counted on.
 
@@ -32,9 +32,9 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
         let Some((shard, revision)) = answer.shard.zip(answer.revision) else { continue };
         claims += 1;
         let mutates = match operation.function {
-            Function::Write | Function::Cas | Function::Add => !refused,
-            // Of one that found nothing it is some other mutation's.
-            Function::Read | Function::Delete => false,
+            // A deletion that found nothing is none, and names no revision.
+            Function::Write | Function::Cas | Function::Add | Function::Delete => !refused,
+            Function::Read => false,
             Function::ReadAll | Function::Fault | Function::Heal | Function::Compare => continue,
         };
         let applied = answer.applied.unwrap_or(revision);

@@ -45,7 +45,7 @@ pub struct Register {
     pub ops: Vec<Op>,
     /// Some of its values expire: nobody can tell from the values alone whether an absence is right.
     pub expires: bool,
-    /// Some of its reads are lease reads.
+    /// Some of its answered reads asked for a lease, or promise one.
     pub leased: bool,
 }
 
@@ -102,10 +102,10 @@ pub fn registers(history: &History) -> Vec<Register> {
         let register = &mut registers[key.0 as usize];
         let ttl = operation.ttl_ms.is_some() && operation.function != Function::Read;
         register.expires |= ttl;
-        if let Some(op) = op(place, operation, &versions) {
-            register.leased |= promised(operation) == Some(Mode::Lease);
-            register.ops.push(op);
-        }
+        let lease = Some(Mode::Lease);
+        let leased = operation.mode == lease || promised(operation) == lease;
+        register.leased |= operation.answer().is_some() && leased;
+        register.ops.extend(op(place, operation, &versions));
     }
     registers
 }

@@ -111,6 +111,20 @@ fn an_answer_promises_no_less_than_was_asked_for() {
 }
 
 #[test]
+fn a_lease_read_that_was_answered_with_less_is_found_though_none_promises_a_lease() {
+    let answered = |mode: &str| {
+        let invoke = format!("\"process\":2,\"type\":\"invoke\",{LEASE}");
+        let (written, facts) = (facts(1, 1, 10), read(1, 1, 1, 10));
+        let ok = format!(
+            "\"process\":2,\"type\":\"ok\",{READ},\"mode\":\"{mode}\",\"staleness_ms\":5,{facts}"
+        );
+        begin().ok(WRITE_1, &written).event(&invoke).event(&ok)
+    };
+    answered("stale").is("lease", "invalid", "promises less than was asked for");
+    answered("linearizable").is("lease", "valid", "");
+}
+
+#[test]
 fn versions_that_lie_are_found_where_the_values_are_right() {
     let written = || begin().ok(WRITE_1, &facts(1, 1, 10)).ok(WRITE_2, &facts(2, 2, 20));
     written().is("certificate", "valid", "");
@@ -121,6 +135,18 @@ fn versions_that_lie_are_found_where_the_values_are_right() {
         .ok(WRITE_1, &facts(1, 1, 10))
         .ok(r#""f":"write","key":"other","value":9"#, &facts(1, 1, 11));
     twice.is("certificate", "invalid", "two mutations of shard 1 have the revision 1");
+    let deleted = |end: &str| {
+        let other = r#""f":"write","key":"other","value":9"#;
+        let deleted = begin().ok(WRITE_1, &facts(1, 1, 10)).ok(r#""f":"delete","key":"k""#, end);
+        deleted.ok(other, &facts(2, 2, 12))
+    };
+    deleted(&facts(2, 2, 11)).is(
+        "certificate",
+        "invalid",
+        "mutations of shard 1 have the revision 2",
+    );
+    // One that found nothing is no mutation.
+    deleted(&facts(0, 2, 11)).is("certificate", "valid", "");
     begin().ok(WRITE_1, &facts(2, 1, 10)).is("certificate", "invalid", "its revision is 2");
     begin().ok(WRITE_1, "").is("certificate", "unknown", "no answer names a revision");
 }
@@ -145,6 +171,34 @@ fn a_stale_answer_is_as_old_as_it_admits() {
     // It is no matter of the others.
     let finding = aged(1_000, 980, read(1, 1, 1, 10)).says("linearizable").expect("writes are");
     assert_eq!(finding.verdict, Verdict::Valid);
+}
+
+#[test]
+fn a_stale_absence_misses_what_nothing_can_have_removed() {
+    // Every count is as it should be: it is the values that tell.
+    let gone = |before: Script| {
+        let written = before.at(20).ok(WRITE_2, &facts(2, 2, 20)).at(1_000);
+        written.ok(STALE, &format!("{},\"staleness_ms\":900", read(0, 0, 9, 20)))
+    };
+    let delete = r#""f":"delete","key":"k""#;
+    let for_a_while = &format!("{WRITE_1},\"ttl_ms\":100");
+    let open = |what: &str| begin().event(&format!("\"process\":2,\"type\":\"invoke\",{what}"));
+    gone(begin()).is("stale", "invalid", "admits 900 ms misses");
+    gone(open(WRITE_1)).is("stale", "invalid", "admits 900 ms misses");
+    // What had ended before the write began was overwritten.
+    gone(begin().ok(delete, &facts(1, 1, 10))).is("stale", "invalid", "admits 900 ms misses");
+    gone(begin().ok(for_a_while, &facts(1, 1, 10))).is("stale", "invalid", "admits 900 ms misses");
+    for what in [delete, for_a_while] {
+        gone(open(what)).is("stale", "valid", "");
+        let grounds = gone(open(what)).says("stale").expect("it says something").grounds;
+        assert!(grounds.contains("1 absences that a deletion or a ttl may explain"), "{grounds}");
+    }
+    // What began later explains nothing.
+    let late = gone(begin()).ok(delete, &facts(10, 10, 30));
+    late.is("stale", "invalid", "admits 900 ms misses");
+    let written = begin().ok(WRITE_2, &facts(1, 1, 10)).ok(delete, &facts(2, 2, 20)).at(1_000);
+    let deleted = written.ok(STALE, &format!("{},\"staleness_ms\":900", read(0, 0, 2, 20)));
+    deleted.is("stale", "valid", "");
 }
 
 #[test]
@@ -196,6 +250,38 @@ fn what_may_have_been_written_explains_an_absence_only_if_it_goes() {
     kept.is("ttl", "unknown", "no key was read after it had expired");
     let gone = dropped().ok(READ, &read(0, 0, 2, 9_000));
     gone.is("ttl", "invalid", "it was gone, although it had no deadline");
+}
+
+#[test]
+fn an_open_write_explains_an_absence_only_once_it_can_have_expired() {
+    let with_ttl =
+        |value: u64, ms: u64| format!(r#""f":"write","key":"k","value":{value},"ttl_ms":{ms}"#);
+    let open = |script: Script, what: &str| {
+        script.event(&format!("\"process\":2,\"type\":\"invoke\",{what}"))
+    };
+    // One key expires as it should, so that there is something to judge by.
+    let begun = || {
+        let written = begin().ok(&with_ttl(7, 10), &facts(1, 1, 900));
+        written.ok(READ, &read(0, 0, 1, 910))
+    };
+    let gone = |what: &str, at: u64| {
+        let written = open(begun(), what).ok(WRITE_2, &facts(2, 2, 1_000));
+        written.ok(READ, &read(0, 0, 2, at))
+    };
+    let for_3475_ms = with_ttl(9, 3_475);
+    gone(&for_3475_ms, 1_283).is("ttl", "invalid", "it was gone, although it had no deadline");
+    gone(&for_3475_ms, 4_474).is("ttl", "invalid", "it was gone, although it had no deadline");
+    gone(&for_3475_ms, 4_475).is("ttl", "valid", "");
+    gone(r#""f":"delete","key":"k""#, 1_283).is("ttl", "valid", "");
+    // What began after the absence does not count.
+    let delete = r#""process":3,"type":"invoke","f":"delete","key":"k""#;
+    let late = gone(WRITE_1, 1_283).event(delete);
+    late.is("ttl", "invalid", "it was gone");
+    // Where most of it may be explained by what nobody knows it is not proven.
+    let often = || gone(&for_3475_ms, 4_475).ok(READ, &read(0, 0, 2, 4_476));
+    often().is("ttl", "unknown", "of 3 absences operations in doubt may explain 2");
+    let grounds = often().says("ttl").expect("it says something").grounds;
+    assert!(grounds.contains("of 3 absences 2 not judged"), "{grounds}");
 }
 
 #[test]
