@@ -35,7 +35,11 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
             // A deletion that found nothing is none, and names no revision.
             Function::Write | Function::Cas | Function::Add | Function::Delete => !refused,
             Function::Read => false,
-            Function::ReadAll | Function::Fault | Function::Heal | Function::Compare => continue,
+            Function::ReadAll
+            | Function::Fault
+            | Function::Heal
+            | Function::Compare
+            | Function::End => continue,
         };
         let applied = answer.applied.unwrap_or(revision);
         if applied < revision || (mutates && applied != revision) {

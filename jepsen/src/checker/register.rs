@@ -185,7 +185,8 @@ fn step(operation: &Operation, answer: Option<&Answer>) -> Option<Step> {
             | Function::ReadAll
             | Function::Fault
             | Function::Heal
-            | Function::Compare,
+            | Function::Compare
+            | Function::End,
             _,
         ) => None,
     }

@@ -92,7 +92,7 @@ fn line(history: &History, operation: &Operation, at: Moment, kind: &str) -> Str
         Function::Delete => "delete",
         Function::Add => "add",
         Function::ReadAll => "read-all",
-        Function::Fault | Function::Heal | Function::Compare => "nemesis",
+        Function::Fault | Function::Heal | Function::Compare | Function::End => "nemesis",
     };
     let answer = operation.answer().filter(|_| kind == "ok");
     let reads = matches!(operation.function, Function::Read | Function::ReadAll);

@@ -128,6 +128,8 @@ pub enum Function {
     Heal,
     /// Asks the replicas of a shard for the hash of their state.
     Compare,
+    /// Marks the end of a history: nothing comes after it, so one without it was cut.
+    End,
 }
 
 /// What is written or was read. Values are unique in a run, so that each says which write it is of.

@@ -8,6 +8,8 @@ use super::operation::History;
 pub struct Fault {
     /// Which one.
     pub name: String,
+    /// Its place in the schedule, if it is told: two of one name may last at the same time.
+    pub step: Option<u64>,
     /// When it began.
     pub from_ns: u64,
     /// When it was repaired, if it was.
@@ -19,13 +21,15 @@ pub struct Fault {
 }
 
 /// Returns the faults of a history in the order in which they began. Events belong to one fault by
-/// its name, until it is healed; a heal without a name ends all.
+/// its name and, where both tell it, its step, until it is healed; a heal without a name ends all.
 pub fn faults(history: &History) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
     for event in &history.faults {
-        let name = name(event);
+        let (name, step) = (name(event), step(event));
         let is_it = |fault: &&mut Fault| {
-            fault.until_ns.is_none() && name.is_none_or(|name| fault.name == name)
+            let same_step = fault.step.zip(step).is_none_or(|(one, other)| one == other);
+            let same_name = name.is_none_or(|name| fault.name == name);
+            fault.until_ns.is_none() && same_name && same_step
         };
         if event.function == Function::Heal {
             for fault in faults.iter_mut().filter(is_it) {
@@ -37,7 +41,8 @@ pub fn faults(history: &History) -> Vec<Fault> {
         } else {
             let name = name.unwrap_or("fault").to_owned();
             let from_ns = event.time_ns;
-            let mut fault = Fault { name, from_ns, until_ns: None, nodes: Vec::new(), bit: None };
+            let (until_ns, nodes, bit) = (None, Vec::new(), None);
+            let mut fault = Fault { name, step, from_ns, until_ns, nodes, bit };
             note(&mut fault, event);
             faults.push(fault);
         }
@@ -47,6 +52,10 @@ pub fn faults(history: &History) -> Vec<Fault> {
 
 fn name(event: &Event) -> Option<&str> {
     event.fault.as_ref()?.get("name")?.as_str()
+}
+
+fn step(event: &Event) -> Option<u64> {
+    event.fault.as_ref()?.get("step")?.as_u64()
 }
 
 /// Adds what an event says of a fault.

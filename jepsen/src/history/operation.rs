@@ -23,6 +23,8 @@ pub struct History {
     pub last_ns: u64,
     /// How many bytes of an unfinished last line were cut.
     pub cut_bytes: Option<usize>,
+    /// Whether its last line is the mark of its end.
+    pub ended: bool,
 }
 
 /// A key, by its place in [`History::keys`].
@@ -207,7 +209,9 @@ impl Pairing {
         }
         self.history.events += 1;
         self.history.last_ns = event.time_ns;
+        self.history.ended = event.function == Function::End;
         match (event.process, event.kind) {
+            _ if self.history.ended => {}
             (Process::Nemesis, _) => self.history.faults.push(event),
             (Process::Observer, _) => self.history.comparisons.push(event),
             (Process::Client(process), Kind::Invoke) => self.invoke(process, event)?,

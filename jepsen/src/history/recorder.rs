@@ -140,6 +140,11 @@ impl Recorder {
         self.append(Event { shard: Some(shard), replicas: Some(replicas), ..event });
     }
 
+    /// Marks the end.
+    pub fn end(&self) {
+        self.append(blank(Process::Observer, Kind::Info, Function::End));
+    }
+
     /// Notes an event: place and time are set here.
     pub fn append(&self, event: Event) {
         let mut lines = self.lines();

@@ -13,7 +13,7 @@ pub fn operation(history: &History, operation: &Operation) -> String {
         Function::Delete => format!("delete {key}"),
         Function::Add => format!("add {asked}"),
         Function::ReadAll => format!("read the set: {}", seen.unwrap_or("?".to_owned())),
-        Function::Fault | Function::Heal | Function::Compare => String::new(),
+        Function::Fault | Function::Heal | Function::Compare | Function::End => String::new(),
     };
     let began = ms(operation.call.time_ns);
     let ended = operation.end().map_or("...".to_owned(), |end| ms(end.time_ns));

@@ -51,7 +51,8 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
         .clone()
         .unwrap_or_else(|| Schedule::draw(&options.nemeses, nodes, shards, main_ms, options.seed));
     write_json(&options.folder.join(SCHEDULE), &json!(schedule))?;
-    write_json(&options.folder.join(SETTINGS), &json!(options.settings(&schedule)))?;
+    let mut settings = options.settings(&schedule);
+    write_json(&options.folder.join(SETTINGS), &json!(settings))?;
     let mut outcome = Outcome::default();
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
@@ -63,13 +64,14 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
         tokio::time::sleep_until(ends).await;
         Workload::finish(&shared, clients).await;
         options.workload.read_all(&shared).await;
-        compare.settle(&observer, &ids).await;
+        compare.settle(&observer, &ids).await
     };
-    tokio::select! {
+    settings.minima.nodes = tokio::select! {
         biased;
-        () = worked => {}
+        asked = worked => asked,
         never = show(options.quiet, &shared.counts) => match never {},
-    }
+    };
+    write_json(&options.folder.join(SETTINGS), &json!(settings))?;
     conclude(options, &shared, &mut outcome)?;
     options.workload.clean(&shared, &client).await;
     Ok(outcome)

@@ -1,6 +1,7 @@
 //! Asks replicas for the hash of their state: now and then while things break, and in the end until
 //! all of a shard say that they have applied the same entry. [`crate::checker::replicas`] judges it.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +54,9 @@ impl Compare {
     }
 
     /// Looks at each shard until all of its replicas on these nodes have applied the same entry, or for
-    /// so long. One that does not answer is noted as such.
-    pub(super) async fn settle(&self, observer: &Observer, among: &[u32]) {
+    /// so long. One that does not answer is noted as such. Returns the nodes that were asked.
+    pub(super) async fn settle(&self, observer: &Observer, among: &[u32]) -> BTreeSet<u32> {
+        let mut asked = BTreeSet::new();
         let deadline = Instant::now() + SETTLE_MAX;
         for (shard, voters) in observer.voters().await {
             let is_meant = |node: &&Target| voters.contains(&node.id) && among.contains(&node.id);
@@ -64,6 +66,7 @@ impl Compare {
             if voters.len() < 2 {
                 continue;
             }
+            asked.extend(voters.iter().map(|voter| voter.id));
             loop {
                 let seen = self.look(shard, &voters).await;
                 let first = seen.first().and_then(|replica| replica.as_of);
@@ -78,6 +81,7 @@ impl Compare {
                 tokio::time::sleep(SETTLE_INTERVAL).await;
             }
         }
+        asked
     }
 
     /// Asks these nodes for their replica of a shard, all at once.

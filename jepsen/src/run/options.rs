@@ -101,6 +101,8 @@ impl Options {
         for step in decays.filter(|step| Some(step.fault.name) != first.map(|it| it.fault.name)) {
             minima.faults.remove(step.fault.name.name());
         }
+        minima.modes.extend(self.workload.modes());
+        minima.ended = true;
         let moving = schedule.steps.iter().filter(|step| step.fault.name.moves_leaders());
         if 1 < moving.count() {
             minima.leader_changes = minima.leader_changes.max(1);

@@ -16,6 +16,7 @@ use super::{Options, Outcome, RunError};
 use crate::env::{self, Env, Kind, Plan};
 use crate::folder::{HISTORY, RUN, SCHEDULE, SETTINGS};
 use crate::history::Recorder;
+use crate::judge::Settings;
 use crate::nemesis::Nemesis;
 use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Driver;
@@ -33,22 +34,8 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     let schedule = options.schedule.clone().unwrap_or_else(|| {
         Schedule::draw(&nemeses, options.nodes, options.shards, main_ms, options.seed)
     });
-    write_json(&options.folder.join(SCHEDULE), &json!(schedule))?;
-    write_json(&options.folder.join(SETTINGS), &json!(options.settings(&schedule)))?;
-    if options.kind == Kind::Netns {
-        for run in env::heal()? {
-            say(options.quiet, &format!("healed what the run {run} had left behind"));
-        }
-    }
-    let mut env = Env::make(&Plan {
-        kind: options.kind,
-        nodes: options.nodes,
-        folder: options.folder.clone(),
-        program: options.program.clone(),
-        environment: options.environment.clone(),
-        commit_s: options.commit_s,
-    })
-    .await?;
+    let mut settings = set_down(options, &schedule)?;
+    let mut env = environment(options).await?;
     let observer = found(&mut env, options.shards).await?;
     say(options.quiet, &format!("{} nodes and {} shards are up", options.nodes, options.shards));
     let recorder = recorder(&options.folder)?;
@@ -81,19 +68,53 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
         read_all(options, &shared, served.is_some()).await;
-        compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
-        Ok::<_, RunError>(served)
+        let left: Vec<_> = left.iter().map(|(id, _)| *id).collect();
+        let compared = compare.settle(&observer, &left).await;
+        Ok::<_, RunError>((served, compared))
     };
-    let served = tokio::select! {
+    let (served, compared) = tokio::select! {
         biased;
         worked = worked => worked?,
         never = show(options.quiet, &shared.counts) => match never {},
         never = compare.watch(options.shards) => match never {},
     };
+    // Those that refuse to go on are not compared, nor those without a replica of anything.
+    if !compared.is_empty() {
+        settings.minima.nodes = compared;
+        write_json(&options.folder.join(SETTINGS), &json!(settings))?;
+    }
     outcome.served_after_ms = served.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
     outcome.faults = driver.tally().clone();
     finish(driver.env, options, &shared, &mut outcome).await?;
     Ok(outcome)
+}
+
+/// Writes down the faults and how the run is to be judged, before it begins.
+fn set_down(options: &Options, schedule: &Schedule) -> Result<Settings, RunError> {
+    write_json(&options.folder.join(SCHEDULE), &json!(schedule))?;
+    let mut settings = options.settings(schedule);
+    settings.minima.shards = options.shards;
+    settings.minima.nodes = (1..=options.nodes).collect();
+    write_json(&options.folder.join(SETTINGS), &json!(settings))?;
+    Ok(settings)
+}
+
+/// Makes what the nodes live in, once what earlier runs left behind is gone.
+async fn environment(options: &Options) -> Result<Env, RunError> {
+    if options.kind == Kind::Netns {
+        for run in env::heal()? {
+            say(options.quiet, &format!("healed what the run {run} had left behind"));
+        }
+    }
+    let plan = Plan {
+        kind: options.kind,
+        nodes: options.nodes,
+        folder: options.folder.clone(),
+        program: options.program.clone(),
+        environment: options.environment.clone(),
+        commit_s: options.commit_s,
+    };
+    Ok(Env::make(&plan).await?)
 }
 
 /// Reads every key through every node. What is not read in time stays unread where not every node
@@ -164,6 +185,7 @@ pub(super) fn conclude(
     outcome.fail = counts.fail.load(Ordering::Relaxed);
     outcome.info = counts.info.load(Ordering::Relaxed);
     let path = options.folder.join(HISTORY);
+    shared.recorder.end();
     shared.recorder.finish().map_err(|why| RunError::File { path, why })?;
     let run = json!({ "options": options.to_json(), "outcome": outcome });
     write_json(&options.folder.join(RUN), &run)

@@ -27,7 +27,7 @@ use steadfast_cli::client::Client;
 use steadfast_cli::client::kv::Condition;
 use tokio::task::JoinSet;
 
-use crate::history::Recorder;
+use crate::history::{Mode, Recorder};
 
 pub mod answer;
 mod cas;
@@ -132,7 +132,7 @@ impl Shared {
     }
 
     fn key(&self, number: u64) -> String {
-        format!("{}{number}", self.prefix)
+        self.keys.name(&self.prefix, number)
     }
 }
 
@@ -140,12 +140,22 @@ impl Workload {
     /// Returns the keys of a run with so many shards.
     pub fn keys(self, shards: u32) -> Keys {
         match self {
-            Self::Register => Keys::new(shards.saturating_mul(2), 1000),
+            Self::Register => Keys::new(shards, shards.saturating_mul(2), 1000),
             // Many clients for one key.
-            Self::Cas => Keys::new(shards, 1000),
+            Self::Cas => Keys::new(shards, shards, 1000),
             // Time between two writes of a key; and one of unknown outcome spoils what comes after.
-            Self::Ttl => Keys::new(shards.saturating_mul(10), 150),
-            Self::Set => Keys::new(1, 1),
+            Self::Ttl => Keys::new(shards, shards.saturating_mul(10), 150),
+            Self::Set => Keys::new(shards, 1, 1),
+        }
+    }
+
+    /// Returns the modes that its clients read in.
+    pub fn modes(self) -> &'static [Mode] {
+        match self {
+            Self::Register | Self::Cas | Self::Ttl => {
+                &[Mode::Linearizable, Mode::Lease, Mode::Stale]
+            }
+            Self::Set => &[Mode::Linearizable],
         }
     }
 

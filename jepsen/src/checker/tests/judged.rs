@@ -1,7 +1,10 @@
 //! Each judge of whole histories, on the shortest ones that it must tell apart.
 
+use std::collections::BTreeSet;
+
+use crate::checker::coverage::Minima;
 use crate::checker::{Finding, Verdict};
-use crate::history::{Event, History, Pairing};
+use crate::history::{Event, History, Mode, Pairing};
 use crate::judge::{Settings, judge};
 
 /// A history, written down operation by operation.
@@ -407,6 +410,62 @@ fn green_needs_work_and_evidence() {
     settings.minima.leader_changes = 1;
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
     assert!(matches!(whole.verdict, Verdict::Unknown(_)), "{whole:?}");
+}
+
+#[test]
+fn a_fault_without_evidence_is_seen_though_another_of_its_kind_lasts() {
+    let fault = |step: u32, bit: bool| format!(r#"{{"name":"kill","step":{step},"bit":{bit}}}"#);
+    let healed = |step: u32| format!(r#"{{"name":"kill","step":{step}}}"#);
+    let both = |second: bool| {
+        let broken = begin().fault("fault", &fault(0, true)).fault("fault", &fault(1, second));
+        let healed = broken.fault("heal", &healed(0)).fault("heal", &healed(1));
+        (0..100).fold(healed, |script, _| script.ok(READ, &read(0, 0, 0, 10)))
+    };
+    both(true).is("coverage", "valid", "");
+    both(false).is("coverage", "unknown", "nothing shows that the kill at 1 ms did anything");
+}
+
+#[test]
+fn what_a_history_lacks_is_missed() {
+    let mark = r#""process":"observer","type":"info","f":"end""#;
+    let compared = |node: u32| {
+        let told = r#""as_of":[7,"1.1"],"hash":"aa""#;
+        let event = r#""process":"observer","type":"info","f":"compare","shard":1"#;
+        format!("{event},\"replicas\":[{{\"node\":{node},{told}}},{{\"node\":3,{told}}}]")
+    };
+    let said = |script: Script, minima: Minima| {
+        let settings = Settings { minima, ..Settings::default() };
+        let found = judge(&script.history(), &settings).findings;
+        let coverage = found.into_iter().find(|finding| finding.checker == "coverage");
+        match coverage.expect("it always says something").verdict {
+            Verdict::Unknown(why) => why,
+            Verdict::Valid | Verdict::Invalid(_) => "decided".to_owned(),
+        }
+    };
+    let work = || begin().ok(WRITE_1, &facts(1, 1, 10)).ok(LEASE, &read(1, 1, 1, 10));
+    let few = || Minima { ok: 1, ..Minima::default() };
+    let whole = || work().event(&compared(1)).event(mark);
+    let nodes = BTreeSet::from([1, 3]);
+    let all = || Minima { shards: 1, modes: BTreeSet::from([Mode::Lease]), ended: true, ..few() };
+    assert_eq!(said(whole(), Minima { nodes: nodes.clone(), ..all() }), "decided");
+    let shards = said(whole(), Minima { shards: 2, ..all() });
+    assert_eq!(shards, "acknowledged by shard 2: 0 where 1 are the least");
+    let modes = said(whole(), Minima { modes: BTreeSet::from([Mode::Stale]), ..all() });
+    assert_eq!(modes, "answered stale reads: 0 where 1 are the least");
+    let silent = work().event(&compared(2)).event(mark);
+    let silent = said(silent, Minima { nodes: nodes.clone(), ..all() });
+    assert_eq!(silent, "hashes of states told by n1 in the end: 0 where 1 are the least");
+    // What was told before the healing is not of the end.
+    let early = work().event(&compared(1)).at(1_000);
+    let early = early.fault("heal", r#"{"name":"kill"}"#).event(mark);
+    assert!(said(early, Minima { nodes, ..all() }).contains("told by n1 in the end"));
+    assert_eq!(said(work(), all()), "the history was cut: it lacks the mark of its end");
+    let after = said(whole().ok(READ, &read(1, 1, 1, 10)), all());
+    assert_eq!(after, "the history was cut: it lacks the mark of its end");
+    assert_eq!(said(work(), few()), "decided");
+    let mut torn = work();
+    torn.pairing.cut(9);
+    assert!(said(torn, few()).contains("its last line is unfinished"));
 }
 
 #[test]

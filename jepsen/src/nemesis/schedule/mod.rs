@@ -94,7 +94,7 @@ pub enum Shape {
 }
 
 impl Schedule {
-    /// Draws faults of these kinds, in turn, for so long.
+    /// Draws faults of these kinds, in turn, for so long. At most two last at a time, of two kinds.
     pub fn draw(kinds: &[Nemesis], nodes: u32, shards: u32, main_ms: u64, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut steps: Vec<Step> = Vec::new();
@@ -107,9 +107,12 @@ impl Schedule {
             let Some(name) = order.pop() else { break };
             let lasts_ms = random.random_range(name.lasts_ms());
             let overlaps = random.random_bool(OVERLAP_PROBABILITY);
-            let begins_ms = match steps.last() {
-                Some(last) if overlaps && last.fault.name.goes_with(name) => {
-                    last.at_ms + last.lasts_ms / 2
+            let begins_ms = match &steps[..] {
+                [before @ .., last] if overlaps && last.fault.name.goes_with(name) => {
+                    let amid_ms = last.at_ms + last.lasts_ms / 2;
+                    // Not where the one before it lasts, too.
+                    let alone = before.iter().all(|step| step.at_ms + step.lasts_ms < amid_ms);
+                    if alone { amid_ms } else { at_ms }
                 }
                 _ => at_ms,
             };

@@ -22,11 +22,27 @@ fn every_kind_has_its_turn_and_all_end_in_time() {
         for step in &schedule.steps {
             assert!(step.at_ms + step.lasts_ms <= 120_000, "{seed} {step:?}");
         }
-        let pairs = schedule.steps.windows(2).filter(|two| two[0].fault.name == two[1].fault.name);
-        for two in pairs {
-            assert!(two[0].at_ms + two[0].lasts_ms < two[1].at_ms, "{seed} {two:?}");
+    }
+}
+
+#[test]
+fn at_most_two_faults_last_at_a_time_and_they_are_of_two_kinds() {
+    let (mut pairs, mut alone) = (0, 0);
+    for seed in 0..200 {
+        let often = [Nemesis::Kill, Nemesis::Pause, Nemesis::Partition];
+        for step in [draw(seed), Schedule::draw(&often, 5, 6, 600_000, seed)] {
+            for (i, one) in step.steps.iter().enumerate() {
+                let lasts = |other: &&Step| one.at_ms <= other.at_ms + other.lasts_ms;
+                let with: Vec<_> = step.steps[..i].iter().filter(lasts).collect();
+                assert!(with.len() < 2, "{seed}: {with:?} {one:?}");
+                let same = with.iter().any(|other| other.fault.name == one.fault.name);
+                assert!(!same, "{seed}: {with:?} {one:?}");
+                pairs += with.len();
+                alone += usize::from(with.is_empty());
+            }
         }
     }
+    assert!(0 < pairs && pairs < alone, "some overlap: {pairs}, {alone}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The keys of a run: some are in use at a time, each for a while.
 //!
 //! A key retires after some operations and a new one takes its place, so that no key's history
-//! grows long and keys of all shards have their turn.
+//! grows long and keys of all shards have their turn: key after key is of the next shard, as a cluster
+//! that was just founded spreads its slots. Where somebody else's spreads them otherwise, so be it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::RngExt;
+use steadfast_cli::api::slot;
 use tokio::task::JoinSet;
 
 use super::session::Session;
@@ -22,16 +24,26 @@ pub struct Keys {
     /// Those in use, and how often each was.
     active: Mutex<Vec<(u64, u64)>>,
     next: AtomicU64,
+    shards: u32,
     /// Operations after which a key retires.
     operations: u64,
 }
 
 impl Keys {
-    /// Returns so many keys, each for so many operations.
-    pub(super) fn new(count: u32, operations: u64) -> Self {
+    /// Returns so many keys of so many shards, each for so many operations.
+    pub(super) fn new(shards: u32, count: u32, operations: u64) -> Self {
         let count = u64::from(count.max(1));
         let active = (0..count).map(|number| (number, 0)).collect();
-        Self { active: Mutex::new(active), next: AtomicU64::new(count), operations }
+        let next = AtomicU64::new(count);
+        Self { active: Mutex::new(active), next, shards: shards.max(1), operations }
+    }
+
+    /// Returns the name of a key. What follows the number puts it into its shard.
+    pub(super) fn name(&self, prefix: &str, number: u64) -> String {
+        let shard = u32::try_from(number % u64::from(self.shards)).unwrap_or_default() + 1;
+        let name = |more: u32| format!("{prefix}{number}.{more}");
+        let is_there = |name: &String| shard_of(name, self.shards) == shard;
+        (0..).map(name).find(is_there).expect("each shard has slots, and names reach them all")
     }
 
     /// Returns how many there were.
@@ -97,6 +109,14 @@ pub(super) async fn read_all(shared: &Arc<Shared>) {
         }
     }
     readers.join_all().await;
+}
+
+/// Returns the shard of a key in a cluster that was founded with so many, from 1: their ranges of slots
+/// are as equal as can be, one after another.
+fn shard_of(key: &str, shards: u32) -> u32 {
+    let slot = u32::from(slot::of(key.as_bytes()));
+    let begins = |shard: u32| (shard - 1) * u32::from(slot::COUNT) / shards;
+    (1..=shards).rev().find(|&shard| begins(shard) <= slot).unwrap_or(1)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small index")]

@@ -13,11 +13,29 @@ fn mixes_add_up() {
 
 #[test]
 fn keys_retire_and_others_take_their_place() {
-    let keys = Keys::new(2, 1000);
+    let keys = Keys::new(6, 2, 1000);
     for _ in 0..1000 {
         assert_eq!(keys.choose(0.0), 0);
     }
     assert_eq!(keys.choose(0.0), 2);
     assert_eq!(keys.choose(0.999), 1);
     assert_eq!(keys.used(), 3);
+}
+
+#[test]
+fn key_after_key_is_of_the_next_shard() {
+    for shards in [1, 3, 6, 7, 256] {
+        let keys = Keys::new(shards, 1, 1);
+        for number in 0..u64::from(2 * shards) {
+            let name = keys.name("r", number);
+            assert!(name.starts_with(&format!("r{number}.")), "{name}");
+            assert_eq!(
+                u64::from(shard_of(&name, shards) - 1),
+                number % u64::from(shards),
+                "{name}"
+            );
+        }
+    }
+    // As servers spread them: 16384 slots, this one in slot 12182.
+    assert_eq!([1, 3, 6].map(|shards| shard_of("foo", shards)), [1, 3, 5]);
 }
