@@ -8,12 +8,13 @@ use steadfast_cli::command::Globals;
 use steadfast_cli::exit::Exit;
 use steadfast_cli::output::Format;
 
-use super::{CommandError, print, say};
+use super::{CommandError, print, run, say};
 use crate::checker::{CounterExample, Verdict};
 use crate::folder;
 use crate::history::{self, History};
 use crate::judge::{Judgement, Settings, judge};
 use crate::report;
+use crate::run::Outcome;
 
 /// What `--help` says.
 pub const HELP: &str = "\
@@ -23,7 +24,8 @@ Reads DIR/history.jsonl, judges it as DIR/judge.json says (by the defaults witho
 DIR/results.json and DIR/report.html, which needs nothing but a browser.
 
 Exits with 0 if all is proven right, 11 if something is proven wrong, 13 if something could not be
-decided.";
+decided; and by DIR/run.json, as the run did, with 10 if all is right but a node did not serve again,
+and with 1 if all is right but a node panicked or ended by itself.";
 
 /// The arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,15 +36,16 @@ pub struct Check {
 
 impl Check {
     pub(super) fn run(self, globals: &Globals) -> Result<Exit, CommandError> {
-        Ok(exit(&judge_folder(&self.dir, globals)?))
+        let verdict = judge_folder(&self.dir, globals)?;
+        let outcome = outcome(&self.dir)?;
+        run::tell_unexpected(&outcome);
+        Ok(run::exit(&verdict, &outcome))
     }
 }
 
 /// Judges the history in the folder of a run, writes and prints what was found, and returns it.
 pub(super) fn judge_folder(dir: &Path, globals: &Globals) -> Result<Verdict, CommandError> {
-    let history = read(dir)?;
-    let settings = settings(dir)?;
-    let judgement = conclude(dir, &history, &settings)?;
+    let (history, settings, judgement) = judged(dir)?;
     if globals.output == Format::Json {
         print(&judgement.to_json(&history, &settings).to_string());
     } else {
@@ -55,6 +58,15 @@ pub(super) fn judge_folder(dir: &Path, globals: &Globals) -> Result<Verdict, Com
         say(&format!("report: {}", dir.join(folder::REPORT).display()));
     }
     Ok(judgement.verdict)
+}
+
+/// Judges the history in the folder of a run. Nothing of an earlier judging is left if it fails.
+pub(super) fn judged(dir: &Path) -> Result<(History, Settings, Judgement), CommandError> {
+    forget(dir)?;
+    let history = read(dir)?;
+    let settings = settings(dir)?;
+    let judgement = conclude(dir, &history, &settings)?;
+    Ok((history, settings, judgement))
 }
 
 /// What a verdict exits with.
@@ -76,7 +88,8 @@ pub fn conclude(
     let results = judgement.to_json(history, settings);
     let results = serde_json::to_vec_pretty(&results).expect("it has string keys alone");
     write(dir.join(folder::RESULTS), &results)?;
-    write(dir.join(folder::REPORT), report::html(history, &judgement).as_bytes())?;
+    let page = report::html(history, &judgement, &record(dir)?);
+    write(dir.join(folder::REPORT), page.as_bytes())?;
     Ok(judgement)
 }
 
@@ -87,6 +100,44 @@ pub fn read(dir: &Path) -> Result<History, CommandError> {
         return Err(CommandError::NoRun(dir.to_owned()));
     }
     history::read(&path).map_err(|source| CommandError::History { path, source })
+}
+
+/// Removes what was found earlier: if this judging comes to nothing, it must not seem to be of it.
+fn forget(dir: &Path) -> Result<(), CommandError> {
+    if !dir.join(folder::HISTORY).is_file() {
+        return Ok(());
+    }
+    for path in [folder::RESULTS, folder::REPORT].map(|name| dir.join(name)) {
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(CommandError::Io { path, source });
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns what a run wrote of itself; null if there is nothing.
+fn record(dir: &Path) -> Result<serde_json::Value, CommandError> {
+    let path = dir.join(folder::RUN);
+    match fs::read(&path) {
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|source| CommandError::Settings { path, source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(serde_json::Value::Null),
+        Err(source) => Err(CommandError::Io { path, source }),
+    }
+}
+
+/// Returns what a run saw besides its history, if it wrote that down.
+pub(super) fn outcome(dir: &Path) -> Result<Outcome, CommandError> {
+    let mut record = record(dir)?;
+    let Some(outcome) = record.get_mut("outcome").map(serde_json::Value::take) else {
+        return Ok(Outcome::default());
+    };
+    let path = dir.join(folder::RUN);
+    serde_json::from_value(outcome).map_err(|source| CommandError::Settings { path, source })
 }
 
 /// Returns how the history of a run is to be judged.

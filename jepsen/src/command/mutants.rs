@@ -34,7 +34,7 @@ Each run has its folder, with a report, and can be done again:
   STEADFAST_MUTANT=no-read-index steadfast jepsen run --schedule FOLDER/schedule.json
 
 Exits with 0 if every mutant was caught as it must be and every whole cluster was green, 11 if not,
-and 13 if some could not be hunted here.";
+and 13 if some could not be hunted here, or nothing was started at all.";
 
 /// The matrix, and what is caught.
 #[derive(Clone, Debug, clap::Args)]
@@ -67,14 +67,14 @@ pub struct Mutants {
 
 /// A line of the table.
 #[derive(Debug, serde::Serialize)]
-struct Row {
+pub(super) struct Row {
     mutant: &'static str,
     faults: String,
     /// Whether it is as it must be; `None`: nobody knows.
     good: Option<bool>,
     said: String,
     by: Vec<String>,
-    runs: usize,
+    pub(super) runs: usize,
     took_s: f64,
     folder: Option<PathBuf>,
 }
@@ -208,7 +208,12 @@ async fn once(
 }
 
 impl Row {
-    fn not_hunted(mutant: &'static str, faults: String, good: Option<bool>, said: &str) -> Self {
+    pub(super) fn not_hunted(
+        mutant: &'static str,
+        faults: String,
+        good: Option<bool>,
+        said: &str,
+    ) -> Self {
         let (said, by) = (said.to_owned(), Vec::new());
         Self { mutant, faults, good, said, by, runs: 0, took_s: 0.0, folder: None }
     }
@@ -261,10 +266,12 @@ fn known(name: &str) -> Result<String, String> {
     Err(format!("there is no mutant \"{name}\"; there are {}", names.join(", ")))
 }
 
-fn exit(rows: &[Row]) -> Exit {
+/// Where nothing was started nothing was shown.
+pub(super) fn exit(rows: &[Row]) -> Exit {
+    let is_nothing = rows.iter().all(|row| row.runs == 0);
     if rows.iter().any(|row| row.good == Some(false)) {
         Exit::Violation
-    } else if rows.iter().any(|row| row.good.is_none()) {
+    } else if is_nothing || rows.iter().any(|row| row.good.is_none()) {
         Exit::Undecided
     } else {
         Exit::Done

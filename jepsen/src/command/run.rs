@@ -79,7 +79,8 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     env: Option<Kind>,
 
-    /// Follow the faults in this file instead of drawing some
+    /// Follow the faults in this file instead of drawing some. Its seed is taken from it; workload,
+    /// nodes, shards, clients and time are to be given as they were: they are in run.json
     #[arg(long, value_name = "FILE", conflicts_with = "nemesis")]
     schedule: Option<PathBuf>,
 
@@ -127,6 +128,15 @@ impl Run {
     /// Returns what this means.
     fn options(&self, ours: bool, quiet: bool) -> Result<Options, String> {
         let schedule = self.schedule.as_deref().map(read_schedule).transpose()?;
+        if let Some((schedule, path)) = schedule.as_ref().zip(self.schedule.as_ref()) {
+            // What a cluster of somebody else's has is not known yet.
+            let (nodes, shards) =
+                if ours { (self.nodes, self.shards) } else { (u32::MAX, u32::MAX) };
+            let mistake = schedule.mistake(nodes, shards);
+            if let Some(mistake) = mistake {
+                return Err(format!("{}: {mistake}", path.display()));
+            }
+        }
         let seed = self.seed.or(schedule.as_ref().map(|schedule| schedule.seed));
         let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
         // Nothing is made for a cluster that is there.
@@ -224,6 +234,11 @@ pub(super) fn tell(outcome: &Outcome, quiet: bool) {
             names.join(" and ")
         ));
     }
+    tell_unexpected(outcome);
+}
+
+/// Says what nodes did that they should not have done.
+pub(super) fn tell_unexpected(outcome: &Outcome) {
     for line in outcome.ended.iter().chain(&outcome.panics) {
         say(&format!("unexpected: {line}"));
     }

@@ -78,3 +78,50 @@ fn a_run_exits_with_the_gravest_that_it_found() {
         assert_eq!(run::exit(&Verdict::Invalid(wrong.clone()), outcome), Exit::Violation);
     }
 }
+
+#[test]
+fn what_was_found_earlier_does_not_outlive_a_judging_that_fails() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    let put = |name: &str, text: &str| {
+        fs::write(dir.path().join(name), text).expect("there is room for a file");
+    };
+    let earlier = [folder::RESULTS, folder::REPORT];
+    for (broken, text) in [(folder::SETTINGS, "{"), (folder::HISTORY, "?\n")] {
+        put(folder::HISTORY, LINES);
+        earlier.iter().for_each(|name| put(name, "green"));
+        put(broken, text);
+        check::judged(dir.path()).expect_err("it means nothing");
+        assert!(earlier.iter().all(|name| !dir.path().join(name).exists()), "{broken}");
+        put(folder::SETTINGS, "{}");
+    }
+}
+
+#[test]
+fn what_a_run_saw_counts_when_it_is_judged_again() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    let exits = |outcome: &Outcome| {
+        let run = serde_json::json!({ "options": {}, "outcome": outcome }).to_string();
+        fs::write(dir.path().join(folder::RUN), run).expect("there is room for a file");
+        run::exit(&Verdict::Valid, &check::outcome(dir.path()).expect("it was just written"))
+    };
+    assert_eq!(run::exit(&Verdict::Valid, &check::outcome(dir.path()).expect("none")), Exit::Done);
+    let well = Outcome { ours: true, served_after_ms: Some(1), ..Outcome::default() };
+    assert_eq!(exits(&well), Exit::Done);
+    let panicked = Outcome { panics: vec!["n1".to_owned()], ..well.clone() };
+    assert_eq!(exits(&panicked), Exit::Unexpected);
+    assert_eq!(exits(&Outcome { served_after_ms: None, ..well }), Exit::Unhealthy);
+    fs::write(dir.path().join(folder::RUN), "{").expect("there is room for a file");
+    check::outcome(dir.path()).expect_err("it means nothing");
+}
+
+#[test]
+fn mutants_of_which_none_was_hunted_are_not_green() {
+    let row = |runs: usize| {
+        let mut row = mutants::Row::not_hunted("none", "-".to_owned(), Some(true), "");
+        row.runs = runs;
+        row
+    };
+    assert_eq!(mutants::exit(&[row(0)]), Exit::Undecided);
+    assert_eq!(mutants::exit(&[]), Exit::Undecided);
+    assert_eq!(mutants::exit(&[row(0), row(1)]), Exit::Done);
+}

@@ -17,8 +17,8 @@ use words::{escaped, ms};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Returns the page.
-pub fn html(history: &History, judgement: &Judgement) -> String {
+/// Returns the page. `run` is what the run wrote of itself, or null.
+pub fn html(history: &History, judgement: &Judgement, run: &serde_json::Value) -> String {
     let faults = faults(history);
     let word = judgement.verdict.word();
     let mut page = format!(
@@ -26,8 +26,9 @@ pub fn html(history: &History, judgement: &Judgement) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
          <title>{word}: steadfast jepsen</title><style>{STYLE}</style></head><body><main>\
-         <header class=\"{word}\"><h1>{word}</h1><p>{}</p></header>",
-        summary(history, &faults)
+         <header class=\"{word}\"><h1>{word}</h1><p>{}</p>{}</header>",
+        summary(history, &faults),
+        about(run)
     );
     page += &checkers(judgement);
     for finding in &judgement.findings {
@@ -53,6 +54,40 @@ pub fn html(history: &History, judgement: &Judgement) -> String {
         section("Faults", "", &fault_table(&faults));
     }
     page + "</main></body></html>\n"
+}
+
+/// What tells this run from others: what was asked for, of which build, and what was skipped.
+fn about(run: &serde_json::Value) -> String {
+    let one =
+        |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &serde_json::Value| {
+        let all = value.as_array().map(|values| values.iter().map(one).collect::<Vec<_>>());
+        all.map_or_else(|| one(value), |all| all.join(","))
+    };
+    let mut lines = Vec::new();
+    let options = &run["options"];
+    let names = [
+        "workload",
+        "seed",
+        "env",
+        "version",
+        "nodes",
+        "shards",
+        "concurrency",
+        "time_ms",
+        "nemesis",
+        "environment",
+        "commit_s",
+    ];
+    let told = names.iter().filter(|name| !options[**name].is_null());
+    let told: Vec<_> = told.map(|name| format!("{name} {}", text(&options[*name]))).collect();
+    lines.push(told.join(", "));
+    lines.extend(options["command"].as_str().map(str::to_owned));
+    for (name, why) in run["outcome"]["skipped"].as_object().into_iter().flatten() {
+        lines.push(format!("skipped, which is not passed: {name}: {}", text(why)));
+    }
+    let lines = lines.iter().filter(|line| !line.is_empty());
+    lines.map(|line| format!("<p>{}</p>", escaped(line))).collect()
 }
 
 fn summary(history: &History, faults: &[Fault]) -> String {

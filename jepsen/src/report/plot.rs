@@ -127,21 +127,27 @@ impl Plot {
     pub(super) fn finish(mut self) -> String {
         let below = TOP + self.height;
         let span_ns = self.until_ns - self.from_ns;
-        for i in 0..=8 {
-            let at_ns = self.from_ns + span_ns / 8 * i;
+        let step_ns = step_ns(span_ns);
+        // As many places as the step has, so that no label is rounded.
+        let places = 9_usize.saturating_sub(step_ns.ilog10() as usize);
+        let mut at_ns = self.from_ns.next_multiple_of(step_ns);
+        while at_ns <= self.until_ns {
             let (x, y) = (self.x(at_ns), below + 16.0);
-            let seconds = at_ns as f64 / 1e9;
-            let label = match span_ns {
-                0..1_000_000_000 => format!("{seconds:.4}"),
-                1_000_000_000..20_000_000_000 => format!("{seconds:.1}"),
-                _ => format!("{seconds:.0}"),
-            };
+            let label = format!("{:.places$}", at_ns as f64 / 1e9);
             self.add(&format!(
                 "<line class=\"rule\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{below}\"/>\
                  <text class=\"tick\" x=\"{x:.1}\" y=\"{y}\">{label} s</text>"
             ));
+            at_ns += step_ns;
         }
         let height = below + BOTTOM;
         format!("<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">{}</svg>", self.body)
     }
+}
+
+/// Returns the time between two labels of an axis: 1, 2 or 5 of some power of ten, and ten at most.
+fn step_ns(span_ns: u64) -> u64 {
+    let steps = (0..19).flat_map(|places| [1, 2, 5].map(|first| first * 10_u64.pow(places)));
+    let mut steps = steps.filter(|step_ns| span_ns / step_ns <= 10);
+    steps.next().unwrap_or(u64::MAX)
 }

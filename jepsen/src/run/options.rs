@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checker::coverage::Minima;
 use crate::env::Kind;
@@ -58,7 +58,8 @@ pub struct Options {
 }
 
 /// What came of a run, judged or not.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outcome {
     /// Operations that were done.
     pub ok: u64,
@@ -67,8 +68,10 @@ pub struct Outcome {
     /// Operations in doubt.
     pub info: u64,
     /// How often each kind of fault was tried, and bit.
+    #[serde(skip_deserializing)]
     pub faults: BTreeMap<&'static str, Tally>,
     /// Kinds of faults that could not be done here, and why.
+    #[serde(skip_deserializing)]
     pub skipped: BTreeMap<&'static str, String>,
     /// Whether nodes were ours to break.
     pub ours: bool,
@@ -124,6 +127,8 @@ impl Options {
             "env": format!("{:?}", self.kind).to_lowercase(),
             "environment": self.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
             "commit_s": self.commit_s,
+            "version": env!("CARGO_PKG_VERSION"),
+            "command": std::env::args().collect::<Vec<_>>().join(" "),
         })
     }
 }

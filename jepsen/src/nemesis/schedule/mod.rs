@@ -16,6 +16,8 @@ use crate::env::damage::Part;
 #[cfg(test)]
 mod tests;
 
+/// When a fault may begin at the latest, and how long it may last: a day.
+const MS_MAX: u64 = 24 * 60 * 60 * 1000;
 /// How long all is well before the first fault.
 const QUIET_MS: u64 = 500;
 /// How long all is well between two faults.
@@ -128,6 +130,31 @@ impl Schedule {
 }
 
 impl Schedule {
+    /// Returns what is wrong with a schedule that somebody wrote, for a cluster of so many nodes and
+    /// shards.
+    pub fn mistake(&self, nodes: u32, shards: u32) -> Option<String> {
+        self.steps.iter().enumerate().find_map(|(number, step)| {
+            let (what, least, most) = match step.fault.whom {
+                Whom::Node(node) | Whom::Majority(node) => ("node", node, nodes),
+                Whom::Leader(shard) | Whom::Others(shard) | Whom::Follower(shard) => {
+                    ("shard", shard, shards)
+                }
+                Whom::All => ("node", 1, nodes),
+            };
+            let name = step.fault.name.name();
+            if !(1..=most).contains(&least) {
+                return Some(format!(
+                    "step {number} ({name}) is of {what} {least}, where there are 1 to {most}: give \
+                     --{what}s as in the run that it is of"
+                ));
+            }
+            let late_ms = step.at_ms.max(step.lasts_ms);
+            (MS_MAX < late_ms).then(|| {
+                format!("step {number} ({name}) says {late_ms} ms, where {MS_MAX}, a day, is the most")
+            })
+        })
+    }
+
     /// Returns the kinds of faults that it has.
     pub fn kinds(&self) -> Vec<Nemesis> {
         let kinds: BTreeSet<_> = self.steps.iter().map(|step| step.fault.name).collect();

@@ -56,3 +56,33 @@ fn a_schedule_is_read_back_as_it_was_written() {
 fn nothing_is_drawn_of_nothing() {
     assert_eq!(Schedule::draw(&[], 3, 6, 60_000, 1).steps, []);
 }
+
+#[test]
+fn a_schedule_of_another_cluster_or_without_bounds_is_refused() {
+    let schedule = |step: &str| -> Schedule {
+        serde_json::from_str(&format!("{{\"seed\":1,\"steps\":[{step}]}}")).expect(step)
+    };
+    let mistake = |whom: &str, at_ms: u64, lasts_ms: u64| {
+        let times = format!("\"at_ms\":{at_ms},\"lasts_ms\":{lasts_ms}");
+        schedule(&format!("{{{times},\"name\":\"kill\",\"whom\":{whom}}}")).mistake(3, 6)
+    };
+    let day_ms = 86_400_000;
+    for right in [r#"{"node":3}"#, r#"{"majority":1}"#, r#"{"leader":6}"#, "\"all\""] {
+        assert_eq!(mistake(right, day_ms, day_ms), None, "{right}");
+    }
+    for (wrong, why) in [
+        (r#"{"node":4}"#, "step 0 (kill) is of node 4, where there are 1 to 3"),
+        (r#"{"node":0}"#, "of node 0"),
+        (r#"{"majority":4}"#, "of node 4"),
+        (r#"{"leader":7}"#, "of shard 7, where there are 1 to 6: give --shards"),
+        (r#"{"others":0}"#, "of shard 0"),
+        (r#"{"follower":7}"#, "of shard 7"),
+    ] {
+        let said = mistake(wrong, 1, 1).expect(wrong);
+        assert!(said.contains(why), "{said}");
+    }
+    let late = mistake("\"all\"", day_ms + 1, 1).expect("too late");
+    assert!(late.contains("86400001 ms"), "{late}");
+    assert!(mistake("\"all\"", 1, u64::MAX).is_some());
+    assert_eq!(draw(1).mistake(5, 6), None);
+}
