@@ -6,6 +6,7 @@
 //!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
 //!              takes several keys at once
 //!   many/      the same for each of many items
+//!   list/      keys in order, a page at a time
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   query origin body condition ops problem    what they share
 //! ```
@@ -32,6 +33,7 @@ use tracing::Instrument;
 mod body;
 mod control;
 mod kv;
+mod list;
 mod listener;
 mod many;
 mod metrics;
@@ -84,6 +86,9 @@ impl App {
     async fn dispatch(&self, request: Request) -> Response {
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            if list::is_asked(request.method(), request.uri()) {
+                return list::serve(&self.node, request).await;
+            }
             return kv::serve(&self.node, request).await;
         }
         if many::is_path(request.uri().path()) {

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod header;
 pub mod incr;
 pub mod key;
+pub mod list;
 pub mod many;
 pub mod number;
 pub mod ops;

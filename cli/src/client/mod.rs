@@ -21,6 +21,7 @@ pub mod cluster;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod list;
 pub mod many;
 pub mod txn;
 

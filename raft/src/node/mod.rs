@@ -45,6 +45,7 @@ mod replicas;
 mod route;
 mod router;
 mod running;
+mod scan;
 pub mod snapshot;
 mod status;
 mod table;
@@ -169,7 +170,7 @@ impl Node {
         assert!(command.key().is_some(), "a client's command concerns a key");
         match self.inner.serve(Operation::Write(command), self.route, deadline).await? {
             Answer::Write(answer) => Ok(answer),
-            Answer::Read(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+            Answer::Read(_) | Answer::Scanned(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a write is answered as a write")
             }
         }
@@ -185,7 +186,7 @@ impl Node {
         let operation = Operation::Read { key, consistency };
         match self.inner.serve(operation, self.route, deadline).await? {
             Answer::Read(answer) => Ok(answer),
-            Answer::Write(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+            Answer::Write(_) | Answer::Scanned(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a read is answered as a read")
             }
         }
