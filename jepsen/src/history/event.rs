@@ -57,8 +57,8 @@ pub struct Event {
     /// Why it is a `fail` or an `info`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of a fault: an object with its `name`, which its heal repeats, the `nodes` that it hit, and
-    /// once that is known whether it `bit`, with the `evidence` of it.
+    /// Of a fault: an object with its `name` and its `step` in the schedule, which its heal repeats, the
+    /// `nodes` that it hit, and once that is known whether it `bit`, with the `evidence` of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<serde_json::Value>,
     /// Of a comparison: the replicas of the shard that were asked, at about the same time.
