@@ -4,11 +4,14 @@
 //!   steadfast start ...     config -> server -> http -> steadfast_raft::node
 //!   steadfast dev ...       dev -> processes of `steadfast start`
 //!   steadfast jepsen ...    steadfast_jepsen -> processes of `steadfast start`
+//!   steadfast completions   clap_complete
 //!   steadfast anything else steadfast_cli
 //! ```
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
 use steadfast_cli::exit::{self, Exit};
@@ -42,6 +45,16 @@ Examples:
   steadfast get greeting
   steadfast cluster status";
 
+/// What `completions --help` says first.
+const COMPLETIONS: &str = "\
+Prints what makes a shell complete these commands.
+
+Examples:
+  source <(steadfast completions bash)                                       this bash
+  steadfast completions bash > /etc/bash_completion.d/steadfast
+  steadfast completions zsh > \"${fpath[1]}/_steadfast\"
+  steadfast completions fish > ~/.config/fish/completions/steadfast.fish";
+
 /// What was typed.
 #[derive(Debug, clap::Parser)]
 #[command(
@@ -72,6 +85,12 @@ enum Command {
     /// Run a whole cluster on this machine, in the foreground
     #[command(long_about = dev::HELP)]
     Dev(dev::Flags),
+    /// Print what makes a shell complete these commands
+    #[command(long_about = COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Hold a temporary directory for `dev`, until standard input closes
     #[command(hide = true)]
     DevScratch,
@@ -90,10 +109,22 @@ fn command_line() -> clap::Command {
         command.mut_subcommand(name, |command| {
             command.mut_args(|arg| {
                 let client = arg.get_help_heading() == Some(steadfast_cli::command::HEADING);
+                if arg.get_id() == "token_file" {
+                    return arg
+                        .help("Want this file's token of clients and of the other nodes")
+                        .help_heading(None);
+                }
                 arg.hide(client)
             })
         })
     })
+}
+
+/// Prints completions.
+fn complete(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command_line(), "steadfast", &mut script);
+    std::io::stdout().write_all(&script).context("the completions cannot be printed")
 }
 
 fn main() -> ExitCode {
@@ -101,6 +132,10 @@ fn main() -> ExitCode {
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let node = matches!(args.command, Command::Start(_));
     telemetry::init(node, args.verbose, args.client.no_color);
+    if !node {
+        // A node refuses them.
+        config::misspelt(std::env::vars_os()).iter().for_each(|what| tracing::warn!("{what}"));
+    }
     let ended = match args.command {
         Command::Client(command) => return command.run(&args.client),
         Command::Jepsen(command) => {
@@ -108,15 +143,21 @@ fn main() -> ExitCode {
             let typed = matches.value_source("endpoints") == Some(ValueSource::CommandLine);
             return command.run(&args.client, typed.then_some(args.client.endpoints.as_slice()));
         }
-        Command::Start(flags) => server::run(*flags),
-        Command::Dev(flags) => dev::run(&flags, args.client.no_color),
+        Command::Start(mut flags) => {
+            flags.layer.token_file = args.client.token_file;
+            server::run(*flags)
+        }
+        Command::Dev(flags) => dev::run(&flags, &args.client),
         Command::DevScratch => dev::serve_scratch(),
+        Command::Completions { shell } => complete(shell),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            let usage = error.is::<config::ConfigError>() || error.is::<dev::PlaceError>();
+            let usage = error.is::<config::ConfigError>()
+                || error.is::<dev::PlaceError>()
+                || error.is::<steadfast_raft::mutant::Refused>();
             if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
         }
     }
@@ -132,13 +173,54 @@ mod tests {
     }
 
     #[test]
+    fn shells_complete_commands_and_flags() {
+        for shell in
+            [clap_complete::Shell::Bash, clap_complete::Shell::Zsh, clap_complete::Shell::Fish]
+        {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command_line(), "steadfast", &mut script);
+            let script = String::from_utf8(script).expect("text");
+            for word in ["transfer-leader", "max-staleness", "linearizable"] {
+                assert!(script.contains(word), "{word} for {shell}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_misspelt_is_told_what_was_meant() {
+        for (typed, meant) in [
+            (&["steadfast", "clutser", "status"][..], "cluster"),
+            (&["steadfast", "cluster", "statsu"], "status"),
+            (&["steadfast", "get", "k", "--consistancy", "stale"], "--consistency"),
+            (&["steadfast", "get", "k", "--consistency", "stael"], "stale"),
+        ] {
+            let error = command_line().try_get_matches_from(typed).expect_err("misspelt");
+            assert!(error.to_string().contains(meant), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
     fn the_help_of_start_is_about_starting() {
         let mut command = command_line();
         let start = command.find_subcommand_mut("start").expect("there is one");
         let help = start.render_long_help().to_string();
-        assert!(help.contains("--memory-max") && !help.contains("--endpoint"), "{help}");
+        assert!(
+            help.contains("--memory-max")
+                && help.contains("--token-file")
+                && !help.contains("--endpoint"),
+            "{help}"
+        );
         let matches = command_line().get_matches_from(["steadfast", "start", "-v", "--data", "d"]);
         let args = Args::from_arg_matches(&matches).expect("good flags");
         assert!(matches!(args.command, Command::Start(_)) && args.verbose == 1);
+    }
+    /// The harness is a black box, so it has a list of its own.
+    #[test]
+    fn every_mutant_that_there_is_is_hunted_and_no_other() {
+        let there =
+            steadfast_raft::mutant::Mutant::ALL.iter().map(|mutant| mutant.name()).collect();
+        assert_eq!(steadfast_jepsen::mutants::matrix::names(), there);
+        assert_eq!(steadfast_jepsen::mutants::ENV, steadfast_raft::mutant::ENV);
     }
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
+use steadfast_raft::mutant::{self, Mutant};
 use steadfast_raft::net::{Address, TcpNet};
 use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
@@ -33,7 +36,9 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(parent) = flags.parent {
         die_with(parent)?;
     }
+    become_a_mutant()?;
     let config = Config::load(flags, std::env::vars_os())?;
+    take_all_files();
     prepare(&config.data)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -43,6 +48,18 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     let ended = runtime.block_on(with_seed(seed, serve(config)));
     runtime.shutdown_timeout(BLOCKING_TIMEOUT);
     ended
+}
+
+/// Makes this process break the promise that the environment names, in a build made for that.
+fn become_a_mutant() -> Result<(), mutant::Refused> {
+    let Some(mutant) = Mutant::chosen()? else { return Ok(()) };
+    tracing::warn!(
+        mutant = mutant.name(),
+        "THIS NODE IS BROKEN ON PURPOSE and lies about its data: {}; unset {} for one that does not",
+        mutant.lie(),
+        mutant::ENV
+    );
+    Ok(())
 }
 
 /// Has the system kill this process when the one that started it dies. It could not do more for
@@ -55,6 +72,16 @@ fn die_with(parent: i32) -> anyhow::Result<()> {
         bail!("process {parent}, for which this node was to run, is gone");
     }
     Ok(())
+}
+
+/// Raises the number of files that this process may have open as far as the system lets it: many
+/// systems begin with fewer than there may be connections. Where that fails, connections beyond wait.
+fn take_all_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, ?limit, "the number of open files cannot be raised");
+    }
 }
 
 /// Makes the data directory, but not the one above it: that one is missing when a disk is not
@@ -118,6 +145,7 @@ fn node_config(config: Config) -> NodeConfig {
         data: config.data,
         peer_listen: Address(config.peer.to_string()),
         peer_advertise: config.peer_advertise,
+        token: config.token,
         http_advertise: format!("http://{}", config.http_advertise),
         settings: config.settings,
     }

@@ -59,6 +59,10 @@ pub const SEND_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most accepted peer connections that have not completed their handshake.
 pub const HANDSHAKES_INFLIGHT_MAX: usize = 64;
+/// Shortest token that clients and peers share: what cannot be guessed.
+pub const TOKEN_BYTES_MIN: usize = 16;
+/// Longest such token.
+pub const TOKEN_BYTES_MAX: usize = 1 << 10;
 /// Longest handshake message after its fixed head. It must hold [`BOOTS_KEPT_MAX`] nonces.
 pub const HANDSHAKE_BYTES_MAX: usize = 64 << 10;
 /// Most accepted peer connections.
@@ -77,6 +81,9 @@ pub const TEXT_BYTES_MAX: usize = 1 << 10;
 pub const APPENDS_INFLIGHT_MAX: usize = 64;
 /// Most bytes of such requests, unless a single one is larger.
 pub const APPENDS_INFLIGHT_BYTES_MAX: usize = 8 << 20;
+/// Longest time for which a leader keeps to itself that an entry is committed, in case another one
+/// leaves meanwhile and tells the followers.
+pub const COMMIT_HOLD: Duration = Duration::from_millis(5);
 /// How long a follower may take to store entries before the stream that sent them starts anew.
 pub const APPEND_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most chunks of one snapshot that wait for their answer.

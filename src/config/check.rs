@@ -1,11 +1,13 @@
 //! The checks: what a value can be, and what the values can be beside each other.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use steadfast_raft::limits;
 use steadfast_raft::net::Address;
 use steadfast_raft::node::Settings;
+use steadfast_raft::transport::token::Token;
 
 use super::size::{Number, Size};
 use super::{Config, ConfigError, HTTP_DEFAULT, Layer, PEER_DEFAULT};
@@ -22,9 +24,10 @@ const SEGMENTS_MAX: u64 = 4_096;
 impl Layer {
     /// Fills in the defaults and checks everything.
     pub(super) fn check(self) -> Result<Config, ConfigError> {
-        let insecure = self.insecure.unwrap_or(false);
-        let http = listen("http", self.http.as_deref(), HTTP_DEFAULT, insecure)?;
-        let peer = listen("peer", self.peer.as_deref(), PEER_DEFAULT, insecure)?;
+        let token = self.token_file.as_deref().map(token).transpose()?.unwrap_or_default();
+        let open = token.is_set() || self.insecure.unwrap_or(false);
+        let http = listen("http", self.http.as_deref(), HTTP_DEFAULT, open)?;
+        let peer = listen("peer", self.peer.as_deref(), PEER_DEFAULT, open)?;
         if http == peer {
             let allowed = "it must differ from http: each needs a port of its own".to_owned();
             return Err(ConfigError::Refused { key: "peer", value: peer.to_string(), allowed });
@@ -34,7 +37,7 @@ impl Layer {
         let settings = self.settings()?;
         let data = self.data.filter(|path| !path.as_os_str().is_empty());
         let data = data.ok_or(ConfigError::Missing { key: "data" })?;
-        Ok(Config { data, http, peer, http_advertise, peer_advertise, settings })
+        Ok(Config { data, http, peer, http_advertise, peer_advertise, token, settings })
     }
 
     /// Checks the timers, sizes and bounds.
@@ -105,13 +108,13 @@ fn at_most(key: &'static str, value: u64, max: u64, why: &str) -> Result<(), Con
 
 /// Reads an address to listen at.
 ///
-/// Whoever reaches a port may read and write everything, as there is no encryption and there are
-/// no passwords yet; so other machines reach it only if the operator says that this is meant.
+/// Without a token whoever reaches a port may read and write everything; so other machines reach it
+/// only if there is one, or the operator says that this is meant: it is `open` then.
 fn listen(
     key: &'static str,
     set: Option<&str>,
     default: SocketAddr,
-    insecure: bool,
+    open: bool,
 ) -> Result<SocketAddr, ConfigError> {
     let Some(text) = set else { return Ok(default) };
     let refuse = |allowed: &str| ConfigError::Refused {
@@ -130,14 +133,29 @@ fn listen(
     if address.port() == 0 {
         return Err(refuse("it must name a port, not 0: others have to find this node"));
     }
-    if !address.ip().to_canonical().is_loopback() && !insecure {
+    if !address.ip().to_canonical().is_loopback() && !open {
         return Err(refuse(
-            "other machines reach this address, and whoever does may read and write everything: \
-             there is no encryption and there are no passwords yet. Use a loopback address such \
-             as 127.0.0.1, or add --insecure if the network is trusted",
+            "other machines reach this address, and whoever does may read and write everything. \
+             Give nodes and clients a secret with --token-file FILE, or use a loopback address \
+             such as 127.0.0.1, or add --insecure if everyone who reaches it may do everything",
         ));
     }
     Ok(address)
+}
+
+/// Reads the token.
+fn token(path: &Path) -> Result<Token, ConfigError> {
+    let refuse = |why: String| ConfigError::Refused {
+        key: "token_file",
+        value: path.display().to_string(),
+        allowed: format!(
+            "{why}. Make one with `head -c 32 /dev/urandom | base64 > FILE`, the same for all nodes \
+             and clients, and let nobody else read it"
+        ),
+    };
+    let text =
+        std::fs::read(path).map_err(|error| refuse(format!("it cannot be read: {error}")))?;
+    Token::new(&text).map_err(|error| refuse(error.to_string()))
 }
 
 /// Reads the address that others are told, by default the one listened at.

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::keys::hint;
 use super::size::{Number, Size};
 
 /// What a variable of ours begins with.
-const PREFIX: &str = "STEADFAST_";
+pub(super) const PREFIX: &str = "STEADFAST_";
 /// The variable that names the settings file.
-const CONFIG_ENV: &str = "STEADFAST_CONFIG";
+pub(super) const CONFIG_ENV: &str = "STEADFAST_CONFIG";
 /// Variables that other parts of the program read.
-const OTHERS: [&str; 2] = [crate::telemetry::ENV, "STEADFAST_ENDPOINTS"];
+pub(super) const OTHERS: [&str; 3] =
+    [crate::telemetry::ENV, "STEADFAST_ENDPOINTS", steadfast_raft::mutant::ENV];
 
 /// What `--help` says first.
 pub(crate) const HELP: &str = "\
@@ -24,7 +26,8 @@ Examples:
   steadfast start --data ./n2 --http 127.0.0.1:7302 --peer 127.0.0.1:7402
   steadfast start --data /var/lib/steadfast --config /etc/steadfast.toml
   steadfast start --data /data --http 0.0.0.0:7301 --peer 0.0.0.0:7401 \\
-      --advertise-http db1.example:7301 --advertise-peer db1.example:7401 --insecure
+      --advertise-http db1.example:7301 --advertise-peer db1.example:7401 \\
+      --token-file /etc/steadfast.token
 
 A new node waits for `steadfast cluster init`. After that, what it belongs to is on its disk: the
 command stays the same for ever.
@@ -75,10 +78,14 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "ADDR")]
     pub(crate) advertise_peer: Option<String>,
 
-    /// Listen on addresses that other machines reach, without encryption or passwords
+    /// Listen on addresses that other machines reach, without a token
     #[arg(long, num_args = 0, default_missing_value = "true")]
     #[serde(default, deserialize_with = "bool_or_text")]
     pub(crate) insecure: Option<bool>,
+
+    /// What clients and nodes must know: a file. The flag is one of all commands.
+    #[arg(skip)]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// Refuse writes that would make the data larger than this, such as 512MiB [default: none]
     #[arg(long, value_name = "SIZE")]
@@ -111,7 +118,7 @@ impl Layer {
             .map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why })?;
         toml::from_str(&text).map_err(|error| ConfigError::Malformed {
             origin: format!("the settings file {}", path.display()),
-            why: error.to_string(),
+            why: format!("{error}{}", hint(error.message())),
         })
     }
 
@@ -133,8 +140,9 @@ impl Layer {
             }
             let mut table = toml::Table::new();
             table.insert(name[PREFIX.len()..].to_lowercase(), value.into());
-            let one =
-                table.try_into::<Self>().map_err(|error| refuse(error.message().to_owned()))?;
+            let one = table
+                .try_into::<Self>()
+                .map_err(|error| refuse(format!("{}{}", error.message(), hint(error.message()))))?;
             layer = layer.over(one);
         }
         Ok((layer, config))
@@ -149,6 +157,7 @@ impl Layer {
             advertise_http: self.advertise_http.or(below.advertise_http),
             advertise_peer: self.advertise_peer.or(below.advertise_peer),
             insecure: self.insecure.or(below.insecure),
+            token_file: self.token_file.or(below.token_file),
             memory_max: self.memory_max.or(below.memory_max),
             heartbeat_ms: self.heartbeat_ms.or(below.heartbeat_ms),
             election_ms_min: self.election_ms_min.or(below.election_ms_min),

@@ -14,14 +14,17 @@ use std::path::PathBuf;
 
 use steadfast_raft::net::Address;
 use steadfast_raft::node::Settings;
+use steadfast_raft::transport::token::Token;
 
 mod check;
+mod keys;
 mod layer;
 mod size;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use keys::misspelt;
 pub(crate) use layer::{Flags, HELP, Layer};
 
 /// Where clients are served, by default.
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) http_advertise: Address,
     /// Where peers reach this node.
     pub(crate) peer_advertise: Address,
+    /// What clients and the other nodes must know.
+    pub(crate) token: Token,
     /// Timers, sizes and bounds.
     pub(crate) settings: Settings,
 }

@@ -59,6 +59,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
 
 #[test]
 fn every_setting_can_come_from_file_and_environment() {
+    let (token, _line) = token_file("0123456789abcdef");
     let settings = [
         ("data", "d"),
         ("http", "127.0.0.1:1"),
@@ -66,6 +67,7 @@ fn every_setting_can_come_from_file_and_environment() {
         ("advertise_http", "a:1"),
         ("advertise_peer", "a:2"),
         ("insecure", "true"),
+        ("token_file", token.path().to_str().expect("text")),
         ("memory_max", "1GiB"),
         ("heartbeat_ms", "50"),
         ("election_ms_min", "200"),
@@ -160,7 +162,7 @@ fn sizes_have_units() {
 #[test]
 fn other_machines_reach_a_node_only_if_that_is_meant() {
     for address in ["0.0.0.0:7301", "192.168.1.5:7301", "[::]:7301", "[::ffff:10.0.0.1]:7301"] {
-        refused(flags(&["--http", address]), &["http", address, "--insecure", "no passwords"]);
+        refused(flags(&["--http", address]), &["http", address, "--insecure", "--token-file"]);
         refused(flags(&["--peer", address]), &["peer", address, "--insecure"]);
     }
     for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"]
@@ -169,6 +171,30 @@ fn other_machines_reach_a_node_only_if_that_is_meant() {
     }
     let open = ["--http", "192.168.1.5:7301", "--insecure"];
     assert_eq!(flags(&open).expect("meant").http_advertise.0, "192.168.1.5:7301");
+    let (_kept, file) = token_file("0123456789abcdef\n");
+    let locked = load(&format!("data = \"d\"\n{file}"), &[], &open[..2]).expect("locked");
+    assert!(locked.token.is(b"0123456789abcdef"));
+}
+
+/// Makes a token file, and the line of the settings that names it.
+fn token_file(text: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), text).expect("a new file");
+    let line = format!("token_file = {:?}\n", file.path());
+    (file, line)
+}
+
+#[test]
+fn a_token_that_anyone_could_guess_or_that_is_not_there_is_refused() {
+    for (text, word) in [("", "0"), ("short", "5"), ("two words that are long", "visible")] {
+        let (_kept, line) = token_file(text);
+        let words = ["token_file", word, "/dev/urandom"];
+        refused(load(&format!("data = \"d\"\n{line}"), &[], &[]), &words);
+    }
+    refused(
+        load("data = \"d\"", &[("STEADFAST_TOKEN_FILE", "/no/such/file")], &[]),
+        &["token_file", "/no/such/file", "cannot be read"],
+    );
 }
 
 #[test]
@@ -224,6 +250,16 @@ fn timers_and_sizes_fit_each_other() {
 }
 
 #[test]
-fn both_ends_agree_on_the_longest_value() {
-    assert_eq!(limits::VALUE_BYTES_MAX, steadfast_cli::api::VALUE_BYTES_MAX);
+fn both_ends_agree_on_values_timeouts_and_slots() {
+    use steadfast_cli::api;
+    use steadfast_raft::words::{Key, Slot};
+    assert_eq!(limits::VALUE_BYTES_MAX, api::VALUE_BYTES_MAX);
+    assert_eq!(limits::READ_TIMEOUT_DEFAULT, api::READ_TIMEOUT_DEFAULT);
+    assert_eq!(limits::WRITE_TIMEOUT_DEFAULT, api::WRITE_TIMEOUT_DEFAULT);
+    assert_eq!(Slot::COUNT, api::slot::COUNT);
+    for key in ["a", "{a}b", "a{}b", "{", "}{", "a{b}{c}", "\u{e9}"] {
+        let slot =
+            Slot::of(&Key::try_from(bytes::Bytes::from_static(key.as_bytes())).expect("a key"));
+        assert_eq!(slot.number(), api::slot::of(key.as_bytes()), "{key}");
+    }
 }

@@ -27,6 +27,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use steadfast_cli::command::Globals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod place;
@@ -78,21 +79,21 @@ pub(crate) struct Flags {
 }
 
 /// Runs a cluster until told to end.
-pub(crate) fn run(flags: &Flags, no_color: bool) -> anyhow::Result<()> {
+pub(crate) fn run(flags: &Flags, client: &Globals) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the system gives no event queue")?;
-    runtime.block_on(live(flags, no_color))
+    runtime.block_on(live(flags, client))
 }
 
-async fn live(flags: &Flags, no_color: bool) -> anyhow::Result<()> {
+async fn live(flags: &Flags, client: &Globals) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let program = std::env::current_exe().context("this program does not know where it is")?;
     // The order matters: what is declared first is dropped last, so the nodes die before their
     // directory goes.
     let (place, shape) = place::prepare(flags, &program)?;
-    let mut nodes = raise::nodes(&place, shape, &program)?;
+    let mut nodes = raise::nodes(&place, shape, &program, client.token_file.as_deref())?;
     let raised = tokio::select! {
         raised = raise::raise(&mut nodes, shape) => raised?,
         name = signals.ending.next() => {
@@ -101,7 +102,7 @@ async fn live(flags: &Flags, no_color: bool) -> anyhow::Result<()> {
         }
     };
     say(&raise::welcome(&nodes, &raised, &place));
-    session::run(&mut nodes, &mut signals, no_color).await;
+    session::run(&mut nodes, &mut signals, client.no_color).await;
     if place.is_kept() {
         session::stop(&mut nodes, &mut signals).await;
         say(&format!("the data is kept: `{}` goes on with it", place.again()));

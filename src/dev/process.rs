@@ -26,6 +26,7 @@ pub(super) struct Node {
     pub(super) log: PathBuf,
     data: PathBuf,
     program: PathBuf,
+    token_file: Option<PathBuf>,
     state: State,
 }
 
@@ -40,7 +41,13 @@ enum State {
 
 impl Node {
     /// Makes node `id`, which does not run yet.
-    pub(super) fn new(id: u16, place: &Path, base_port: u16, program: PathBuf) -> Self {
+    pub(super) fn new(
+        id: u16,
+        place: &Path,
+        base_port: u16,
+        program: PathBuf,
+        token_file: Option<&Path>,
+    ) -> Self {
         let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
             id,
@@ -49,6 +56,7 @@ impl Node {
             log: place.join(format!("n{id}.log")),
             data: place.join(format!("n{id}")),
             program,
+            token_file: token_file.map(Path::to_owned),
             state: State::Down("not started yet".to_owned()),
         }
     }
@@ -71,6 +79,9 @@ impl Node {
         command.args(["--http", &http, "--advertise-http", &http]);
         command.args(["--peer", &peer, "--advertise-peer", &peer]);
         command.args(["--parent", &getpid().as_raw_nonzero().to_string()]);
+        if let Some(file) = &self.token_file {
+            command.arg("--token-file").arg(file);
+        }
         if std::env::var_os(SEGMENT_ENV.0).is_none() {
             command.env(SEGMENT_ENV.0, SEGMENT_ENV.1);
         }

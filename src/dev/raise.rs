@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use steadfast_cli::api::cluster::{InitRequest, REPLICAS_DEFAULT};
+use steadfast_cli::client::token::Token;
 use steadfast_cli::client::{Client, ClientError, ENDPOINTS_DEFAULT};
 use steadfast_cli::command::cluster::goal::Goal;
 use steadfast_cli::command::cluster::report::Report;
@@ -56,8 +57,13 @@ impl Nodes {
 }
 
 /// Checks the ports and makes the nodes, which do not run yet.
-pub(super) fn nodes(place: &Place, shape: Shape, program: &Path) -> anyhow::Result<Nodes> {
-    let make = |id| Node::new(id, place.path(), shape.base_port, program.to_owned());
+pub(super) fn nodes(
+    place: &Place,
+    shape: Shape,
+    program: &Path,
+    token_file: Option<&Path>,
+) -> anyhow::Result<Nodes> {
+    let make = |id| Node::new(id, place.path(), shape.base_port, program.to_owned(), token_file);
     let each: Vec<_> = (1..=shape.nodes).map(make).collect();
     let taken: Vec<_> = each
         .iter()
@@ -75,7 +81,11 @@ pub(super) fn nodes(place: &Place, shape: Shape, program: &Path) -> anyhow::Resu
         );
     }
     let endpoints: Vec<_> = each.iter().map(endpoint).collect();
-    Ok(Nodes { client: Client::new(&endpoints, None)?, each })
+    let mut client = Client::new(&endpoints, None)?;
+    if let Some(file) = token_file {
+        client = client.with_token(Token::read(file)?);
+    }
+    Ok(Nodes { client, each })
 }
 
 /// Starts all nodes, founds their cluster, and waits until it is healthy.

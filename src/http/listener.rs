@@ -36,12 +36,12 @@ use super::App;
 use super::patience::Patient;
 
 /// Most connections of clients. Those beyond wait in the kernel's queue.
-const CONNECTIONS_MAX: u32 = 4_096;
+pub(super) const CONNECTIONS_MAX: u32 = 4_096;
 /// How long the head of a request may take to come, idle time before it included. The client of
 /// this workspace closes idle connections earlier, so that it never writes to one that closes.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a write of an answer may stand still.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a connection's buffer, which a request's head must fit in.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// How long to wait when the system has no more files to give.

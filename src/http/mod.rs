@@ -8,7 +8,8 @@
 //!   many/      the same for each of many items
 //!   list/      keys in order, a page at a time
 //!   control    founding, looking, probes -> node -> answer -> response
-//!   query origin body condition ops problem    what they share
+//!   openapi    the interface for programs
+//!   head auth query origin body condition ops problem    what they share
 //! ```
 //!
 //! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
@@ -19,10 +20,11 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use axum::{Router, http::Method};
 use futures_util::FutureExt;
 use steadfast_cli::api::{header, incr, key, txn};
 use steadfast_raft::node::Node;
@@ -30,13 +32,16 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tracing::Instrument;
 
+mod auth;
 mod body;
 mod control;
+mod head;
 mod kv;
 mod list;
 mod listener;
 mod many;
 mod metrics;
+mod openapi;
 mod ops;
 mod origin;
 mod patience;
@@ -84,6 +89,11 @@ impl App {
     /// Finds the handler. Keys come first and without the router: they are the hot path, and
     /// their path is theirs alone to read.
     async fn dispatch(&self, request: Request) -> Response {
+        let allowed = head::check(request.uri(), request.headers())
+            .and_then(|()| auth::check(self.node.token(), request.uri().path(), request.headers()));
+        if let Err(problem) = allowed {
+            return problem::response(&problem);
+        }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             if list::is_asked(request.method(), request.uri()) {
@@ -139,4 +149,25 @@ fn record(span: &tracing::Span, method: &Method, response: &Response) {
 /// Returns a short text as a response.
 fn text(text: &'static str) -> Response {
     ([("content-type", "text/plain; charset=utf-8")], Body::from(text)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+
+    #[tokio::test]
+    async fn a_handler_that_panicked_leaves_doubt_about_a_write_and_none_about_a_read() {
+        use http_body_util::BodyExt;
+        for (method, outcome) in [(Method::PUT, "unknown"), (Method::GET, "not_applied")] {
+            let response = panicked(&method);
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+            let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(
+                (&problem["code"], &problem["outcome"]),
+                (&"internal".into(), &outcome.into())
+            );
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! Bad input gets a clear error and loses nothing; good input gets what the contract says.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::eventually;
 use crate::harness::{Cluster, SMALL, init};
@@ -8,6 +12,8 @@ use crate::http::Answer;
 use crate::process::{Process, free};
 
 const VALUE_BYTES_MAX: usize = 1 << 20;
+/// Connections that say nothing.
+const IDLE: u64 = 2_000;
 /// Clients that go away: their writes are more than a shard takes on at a time.
 const GONE: usize = 70;
 
@@ -119,6 +125,77 @@ fn bad_requests_are_refused_and_change_nothing() {
     assert_eq!(cluster.get(2, "k").as_deref(), Some(&b"kept"[..]));
     cluster.check_equal();
     assert_eq!(cluster.nodes[0].metric("steadfast_shard_mutations{shard=\"1\"}"), mutations);
+}
+
+/// The limits of a head are met before those of the HTTP library, which says nothing.
+#[test]
+fn heads_that_are_too_long_and_methods_that_cannot_be_are_told_so() {
+    let cluster = Cluster::found(SMALL);
+    let mut client = cluster.client(0);
+    let long = format!("/v1/kv/k?timeout={}", "1".repeat(16 << 10));
+    is_problem(&client.send("PUT", &long, &[], b"v").expect("an answer"), 414, "target-too-long");
+    let names: Vec<_> = (0..80).map(|n| format!("X-{n}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+    let answer = client.send("PUT", "/v1/kv/k", &many, b"v").expect("an answer");
+    is_problem(&answer, 431, "head-too-large");
+    let large = "x".repeat(65 << 10);
+    let answer = client.send("PUT", "/v1/kv/k", &[("X", &large)], b"v").expect("an answer");
+    is_problem(&answer, 431, "head-too-large");
+    for (target, allowed) in [("/v1/kv/k", "GET, HEAD, PUT, DELETE"), ("/v1/cluster/init", "POST")]
+    {
+        let answer = client.send("PATCH", target, &[], b"v").expect("an answer");
+        is_problem(&answer, 405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), Some(allowed), "{target}");
+    }
+    assert_eq!(cluster.get(1, "k"), None);
+}
+
+#[test]
+fn two_thousand_idle_connections_hold_nobody_up() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("its maximum");
+    let cluster = Cluster::found(SMALL);
+    let node = &cluster.nodes[0];
+    let connect = |_| TcpStream::connect(node.http).expect("it listens");
+    let mut idle: Vec<TcpStream> = (0..IDLE).map(connect).collect();
+    eventually("all are accepted", || {
+        (IDLE <= node.metric("steadfast_http_connections")).then_some(())
+    });
+    cluster.put(0, "k", b"v");
+    assert_eq!(cluster.get(0, "k").as_deref(), Some(&b"v"[..]));
+    // Each of them may still speak.
+    let mut last = idle.pop().expect("there are many");
+    last.write_all(b"GET /v1/kv/k HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("open");
+    let mut said = String::new();
+    last.read_to_string(&mut said).expect("an answer");
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\r\n\r\nv"), "{said}");
+    drop(idle);
+    eventually("they are let go", || {
+        (node.metric("steadfast_http_connections") < 10).then_some(())
+    });
+}
+
+#[test]
+fn clients_that_write_and_read_byte_by_byte_are_served_beside_all_others() {
+    let cluster = Cluster::found(SMALL);
+    let value = "v".repeat(64);
+    let put = "PUT /v1/kv/slow?timeout=30s HTTP/1.1\r\nHost: x\r\nContent-Length: 64\r\n\r\n";
+    let get = "GET /v1/kv/slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut slow = TcpStream::connect(cluster.nodes[0].http).expect("it listens");
+    slow.set_nodelay(true).expect("a socket");
+    for byte in format!("{put}{value}{get}").bytes() {
+        slow.write_all(&[byte]).expect("it is patient");
+        // Somebody else is served before each byte.
+        cluster.put(0, "quick", &[byte]);
+    }
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while slow.read(&mut byte).expect("it is patient") == 1 {
+        said.push(byte[0]);
+        cluster.put(0, "quick", &byte);
+    }
+    let said = String::from_utf8(said).expect("text");
+    assert!(said.starts_with("HTTP/1.1 201") && said.ends_with(&value), "{said}");
 }
 
 #[test]

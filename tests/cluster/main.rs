@@ -6,9 +6,10 @@
 //!   http         a client that knows whether its request was sent
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
-//!   founding kills leaders stops directories input peers views pressure size    what is done to them
+//!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
 //!   data         counting, transactions, many keys at once
 //!   jepsen       the harness that injects faults, from its command line
+//!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -21,6 +22,7 @@
 
 use std::time::{Duration, Instant};
 
+mod client;
 mod data;
 mod dev;
 mod directories;
@@ -38,6 +40,7 @@ mod process;
 mod segments;
 mod size;
 mod stops;
+mod tokens;
 mod views;
 
 /// How long a condition that must come true may take. It never takes that long.

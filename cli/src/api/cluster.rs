@@ -1,9 +1,10 @@
 //! Founding a cluster and looking at it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /v1/cluster/init`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitRequest {
     /// The nodes' peer addresses, `host:port`. The first becomes node 1, and so on.
@@ -30,7 +31,7 @@ fn replicas_default() -> u32 {
 }
 
 /// Its answer: 201 if this call founded the cluster, 200 if an earlier one did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InitAnswer {
     /// The cluster, in hexadecimal.
     pub cluster: String,
@@ -41,7 +42,7 @@ pub struct InitAnswer {
 /// The answer to `GET /v1/cluster`: what one node knows, without asking anyone.
 ///
 /// Each fact carries its own age, so that a node that has lost its peers shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterView {
     /// The cluster, in hexadecimal. `None`: the node belongs to none yet.
     pub cluster: Option<String>,
@@ -62,7 +63,7 @@ pub struct ClusterView {
 }
 
 /// What a node knows of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeView {
     /// Its id.
     pub id: u32,
@@ -78,7 +79,7 @@ pub struct NodeView {
 }
 
 /// Why a node cannot reach another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unreachable {
     /// Milliseconds since the first try that failed.
     pub for_ms: u64,
@@ -87,7 +88,7 @@ pub struct Unreachable {
 }
 
 /// What a node knows of a shard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardView {
     /// Its id.
     pub id: u32,
@@ -112,7 +113,7 @@ pub struct ShardView {
 }
 
 /// A position in a shard's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     /// Counts from 0.
     pub index: u64,
@@ -121,7 +122,7 @@ pub struct Position {
 }
 
 /// What a replica is in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It proposes.
@@ -137,7 +138,7 @@ pub enum Role {
 }
 
 /// The answer to `GET /v1/shards/{id}/hash`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShardHash {
     /// The shard.
     pub shard: u32,
@@ -148,7 +149,7 @@ pub struct ShardHash {
 }
 
 /// The body of `POST /v1/shards/{id}/transfer-leader`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferRequest {
     /// The node that shall lead.
@@ -156,7 +157,7 @@ pub struct TransferRequest {
 }
 
 /// Its answer: 200 once that node leads, also if it led before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransferAnswer {
     /// The shard.
     pub shard: u32,
@@ -165,7 +166,7 @@ pub struct TransferAnswer {
 }
 
 /// The answer to `POST /v1/shards/{id}/snapshot`, once the snapshot is durable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SnapshotAnswer {
     /// The shard.
     pub shard: u32,
@@ -176,7 +177,7 @@ pub struct SnapshotAnswer {
 }
 
 /// The answer to `GET /v1/version`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The version of the node's program.
     pub version: String,

@@ -7,12 +7,21 @@ pub mod duration;
 pub mod header;
 pub mod incr;
 pub mod key;
+pub mod limits;
 pub mod list;
 pub mod many;
 pub mod number;
 pub mod ops;
 pub mod problem;
+pub mod routing;
+pub mod slot;
 pub mod txn;
 
+use std::time::Duration;
+
+/// Time for a read that names none.
+pub const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+/// Time for a write that names none.
+pub const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// Longest value, in bytes. A server may be set to refuse shorter ones.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;

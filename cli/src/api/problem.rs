@@ -1,5 +1,6 @@
 //! Errors (RFC 9457, `application/problem+json`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The media type of a [`Problem`].
@@ -29,12 +30,16 @@ pub mod code {
     pub const UNCOUNTED: [&str; 3] = [NOT_A_NUMBER, PAST_BOUND, OVERFLOW];
     /// The key cannot be sent in a path.
     pub const KEY_NEEDS_KEY64: &str = "key-needs-key64";
+    /// Another node leads, and the request was not to be forwarded.
+    pub const NOT_LED_HERE: &str = "not-led-here";
+    /// The node that was asked cannot take the request, and another may.
+    pub const ELSEWHERE: [&str; 4] = [NOT_LED_HERE, "stopping", "halted", "no-cluster"];
     /// Nobody knows what became of a write.
     pub const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 }
 
 /// Why a request has no other answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The kind of problem, for programs.
     pub code: String,
@@ -57,7 +62,7 @@ pub struct Problem {
 }
 
 /// What became of a request that was not answered as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It did certainly not take effect, and never will.
@@ -67,7 +72,7 @@ pub enum Outcome {
 }
 
 /// Whether the same request may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// It may: nothing happened yet.
@@ -77,7 +82,7 @@ pub enum Retry {
 }
 
 /// Where a shard's leader is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Leader {
     /// The node's id.
     pub id: u32,

@@ -6,7 +6,8 @@ use reqwest::Method;
 
 use super::{Call, Client, ClientError};
 use crate::api::cluster::{
-    ClusterView, InitAnswer, InitRequest, SnapshotAnswer, TransferAnswer, TransferRequest, Version,
+    ClusterView, InitAnswer, InitRequest, ShardHash, SnapshotAnswer, TransferAnswer,
+    TransferRequest, Version,
 };
 
 /// How long founding a cluster takes at most: the server's longest timeout.
@@ -54,6 +55,17 @@ impl Client {
             patience: VIEW_TIMEOUT,
             takes_timeout: false,
             ..Call::new(Method::GET, "/v1/cluster".to_owned())
+        };
+        self.send_to(&endpoint, &call).await?.json(false)
+    }
+
+    /// Returns the hash of the state of the replica that the node at `endpoint` keeps.
+    pub async fn shard_hash(&self, endpoint: &str, shard: u32) -> Result<ShardHash, ClientError> {
+        let endpoint = super::endpoint(endpoint)?;
+        let call = Call {
+            patience: VIEW_TIMEOUT,
+            takes_timeout: false,
+            ..Call::new(Method::GET, format!("/v1/shards/{shard}/hash"))
         };
         self.send_to(&endpoint, &call).await?.json(false)
     }

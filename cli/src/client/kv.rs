@@ -54,6 +54,15 @@ pub struct Facts {
     pub map_epoch: u64,
 }
 
+/// What a key is, by the word of a node that refused a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Its version; `None`: there is no such key.
+    pub revision: Option<u64>,
+    /// Where the answer comes from.
+    pub facts: Facts,
+}
+
 /// What a read asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
@@ -112,7 +121,13 @@ impl Client {
     pub async fn get(&self, key: &[u8], level: Level) -> Result<Read, ClientError> {
         let mut target = key::target(key);
         level.push_parameters(&mut target);
-        match self.send(Call::new(Method::GET, target)).await {
+        let call = Call::new(Method::GET, target);
+        // Any replica gives a stale answer.
+        let sent = match level {
+            Level::Stale { .. } => self.send(call).await,
+            Level::Linearizable | Level::Lease => self.send_about(key, call).await,
+        };
+        match sent {
             Ok(answer) => {
                 let value = answer.body.clone();
                 let etag = text(&answer.headers, "etag").unwrap_or_default();
@@ -143,7 +158,7 @@ impl Client {
         }
         let call =
             Call { headers: condition.headers(), body: value, ..Call::new(Method::PUT, target) };
-        let answer = self.send(call).await?;
+        let answer = self.send_about(key, call).await?;
         Ok(Stored {
             created: answer.status == reqwest::StatusCode::CREATED,
             etag: text(&answer.headers, "etag").unwrap_or_default(),
@@ -157,12 +172,29 @@ impl Client {
     pub async fn delete(&self, key: &[u8], condition: &Condition) -> Result<Deleted, ClientError> {
         let call =
             Call { headers: condition.headers(), ..Call::new(Method::DELETE, key::target(key)) };
-        let answer = self.send(call).await?;
+        let answer = self.send_about(key, call).await?;
         Ok(Deleted {
             existed: text(&answer.headers, header::EXISTED).as_deref() == Some("true"),
             revision: answer.revision(true)?,
             facts: Facts::of(&answer.headers),
         })
+    }
+}
+
+impl ClientError {
+    /// Returns what the key is, if that is why a condition was refused.
+    pub fn current(&self) -> Option<Current> {
+        match self {
+            Self::Problem { problem, headers, .. } if problem.code == code::PRECONDITION_FAILED => {
+                let revision = number(headers, header::REVISION);
+                Some(Current { revision, facts: Facts::of(headers) })
+            }
+            Self::Problem { .. }
+            | Self::BadEndpoint { .. }
+            | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Strange { .. } => None,
+        }
     }
 }
 

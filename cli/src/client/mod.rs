@@ -5,24 +5,46 @@
 //! answered is unknown, and a second one might undo what others did meanwhile (D7). A redirect (307)
 //! is no such answer: the node that sends it has done nothing, so the same request, body and all, goes
 //! to the node that it names.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), steadfast_cli::client::ClientError> {
+//! use steadfast_cli::client::Client;
+//! use steadfast_cli::client::kv::{Condition, Level};
+//!
+//! let client = Client::new(&["http://127.0.0.1:7301".to_owned()], None)?.routed();
+//! client.put(b"greeting", "hello".into(), None, &Condition::Always).await?;
+//! let read = client.get(b"greeting", Level::Linearizable).await?;
+//! assert_eq!(read.found.expect("it was just written").value, "hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What an error says of a write, [`ClientError::outcome`] tells: `NotApplied` may be tried again,
+//! `Unknown` must be read back first. The examples beside this crate show the patterns.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::duration::format_ms;
+use crate::api::header;
 use crate::api::problem::Problem;
 
 pub mod cluster;
+mod curl;
 pub mod error;
 pub mod incr;
 pub mod kv;
 pub mod list;
 pub mod many;
+mod route;
+pub mod token;
 pub mod txn;
 
 #[cfg(test)]
@@ -43,6 +65,8 @@ const ANSWER_GRACE: Duration = Duration::from_secs(1);
 /// How long to keep an idle connection: less than the server does, so that no request meets the
 /// server's closing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most idle connections to keep to one node.
+const IDLE_CONNECTIONS_MAX: usize = 64;
 /// Most redirects of one request: leaders may change on the way.
 const REDIRECTS_MAX: usize = 3;
 /// Longest answer to read. The largest honest one is a value.
@@ -54,6 +78,12 @@ pub struct Client {
     http: reqwest::Client,
     endpoints: Vec<String>,
     timeout: Option<Duration>,
+    /// No node may pass a request on.
+    direct: bool,
+    /// `None`: requests go to the endpoints, which forward them.
+    router: Option<Arc<route::Router>>,
+    token: Option<token::Token>,
+    curl: Option<Arc<curl::Curl>>,
 }
 
 /// One request.
@@ -90,13 +120,39 @@ impl Client {
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout })
+        Ok(Self { http, endpoints, timeout, direct: false, router: None, token: None, curl: None })
+    }
+
+    /// Returns a client whose requests about keys no node passes on: one that does not lead refuses
+    /// (421), has done nothing, and says who leads. For callers that keep a table of leaders themselves.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
+    }
+
+    /// Returns the same client, which shows this token with each request.
+    #[must_use]
+    pub fn with_token(self, token: token::Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// Returns the same client, which tells of each request the `curl` command that does the same. The
+    /// token is not in it, but the file that it came from.
+    #[must_use]
+    pub fn showing_curl(
+        self,
+        token_file: Option<PathBuf>,
+        show: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
+        let curl = curl::Curl { show: Box::new(show), token_file };
+        Self { curl: Some(Arc::new(curl)), ..self }
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -118,25 +174,39 @@ impl Client {
 
     /// Sends `call` to this endpoint, and to those that it leads to.
     async fn send_to(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
-        let mut answer = self.send_once(endpoint, call).await?;
+        let mut answer = self.send_once(endpoint, call, self.timeout).await?;
         for _ in 0..REDIRECTS_MAX {
             if answer.status != StatusCode::TEMPORARY_REDIRECT {
                 break;
             }
             let next = answer.redirected_to()?;
-            answer = self.send_once(&next, call).await?;
+            answer = self.send_once(&next, call, self.timeout).await?;
         }
         answer.checked(call.mutates)
     }
 
-    /// Sends `call` to this endpoint alone.
-    async fn send_once(&self, endpoint: &str, call: &Call) -> Result<Answer, ClientError> {
+    /// Sends `call` to this endpoint alone. It may take `timeout`, or else what the server allows.
+    async fn send_once(
+        &self,
+        endpoint: &str,
+        call: &Call,
+        timeout: Option<Duration>,
+    ) -> Result<Answer, ClientError> {
         let mutates = call.mutates;
-        let patience = self.timeout.unwrap_or(call.patience) + ANSWER_GRACE;
-        let url = format!("{endpoint}{}", self.full_target(call));
+        let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
+        let url = format!("{endpoint}{}", call.full_target(timeout));
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
+        }
+        if self.direct {
+            request = request.header(header::ROUTE, "local");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token.header());
+        }
+        if let Some(curl) = &self.curl {
+            curl.show(&url, call);
         }
         let sent = request.body(call.body.clone()).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
@@ -148,16 +218,6 @@ impl Client {
             mutates,
         })?;
         Ok(Answer { endpoint: endpoint.to_owned(), status, headers, body })
-    }
-
-    /// Returns the target, with the caller's timeout in its query.
-    fn full_target(&self, call: &Call) -> String {
-        let mut target = call.target.clone();
-        if let Some(timeout) = self.timeout.filter(|_| call.takes_timeout) {
-            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            push_parameter(&mut target, "timeout", &format_ms(ms));
-        }
-        target
     }
 }
 
@@ -183,6 +243,22 @@ impl Call {
             body: body.into(),
             ..Self::new(Method::POST, target)
         }
+    }
+
+    /// Returns the same request with one more header.
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Returns the target, with the timeout in its query.
+    fn full_target(&self, timeout: Option<Duration>) -> String {
+        let mut target = self.target.clone();
+        if let Some(timeout) = timeout.filter(|_| self.takes_timeout) {
+            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            push_parameter(&mut target, "timeout", &format_ms(ms));
+        }
+        target
     }
 }
 

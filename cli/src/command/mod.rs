@@ -4,10 +4,12 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::api::duration;
+use crate::client::token::{TOKEN_FILE_ENV, Token, TokenError};
 use crate::client::{Client, ClientError, ENDPOINTS_DEFAULT};
 use crate::exit::Exit;
 use crate::output::{Format, Output, Style};
@@ -45,6 +47,14 @@ pub struct Globals {
     )]
     pub endpoints: Vec<String>,
 
+    /// Show this file's token, without which a cluster may answer nothing
+    #[arg(long, value_name = "FILE", global = true, env = TOKEN_FILE_ENV, hide_env_values = true)]
+    pub token_file: Option<PathBuf>,
+
+    /// Print the curl command of each request, too; the token is not in it
+    #[arg(long, global = true)]
+    pub show_curl: bool,
+
     /// How to print results: for people, for programs, or the bare value
     #[arg(short, long, value_name = "FORMAT", global = true, default_value = "table")]
     pub output: Format,
@@ -60,6 +70,20 @@ pub struct Globals {
     /// Print without colours, as NO_COLOR=1 does too
     #[arg(long, global = true)]
     pub no_color: bool,
+}
+
+impl Globals {
+    /// Returns the client that they describe.
+    pub fn client(&self) -> Result<Client, CommandError> {
+        let mut client = Client::new(&self.endpoints, self.timeout)?;
+        if let Some(path) = &self.token_file {
+            client = client.with_token(Token::read(path)?);
+        }
+        if self.show_curl {
+            client = client.showing_curl(self.token_file.clone(), say);
+        }
+        Ok(client)
+    }
 }
 
 /// The commands that talk to a cluster.
@@ -103,6 +127,9 @@ pub enum CommandError {
     /// The call failed.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// There is no token to show.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// What was typed cannot be used.
     #[error("{what}")]
     Usage {
@@ -143,7 +170,7 @@ impl Command {
     }
 
     async fn output(self, globals: &Globals) -> Result<Output, CommandError> {
-        let client = Client::new(&globals.endpoints, globals.timeout)?;
+        let client = globals.client()?;
         match self {
             Self::Cluster(command) => command.run(&client).await,
             Self::Shard(command) => command.run(&client).await,
@@ -164,7 +191,7 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Client(error) => error.exit(),
-            Self::Usage { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::Token(_) => Exit::Usage,
             Self::Unseen { .. } => Exit::Unavailable,
             Self::NoSuchShard { .. } => Exit::NotFound,
         }
@@ -175,6 +202,9 @@ impl CommandError {
         let (state, advice) = match self {
             Self::Client(error) => (state(error.exit()), error.advice()),
             Self::Usage { advice, .. } => (state(Exit::Usage), advice.clone()),
+            Self::Token(_) => {
+                (state(Exit::Usage), "--token-file with the file that the nodes have".to_owned())
+            }
             Self::Unseen { .. } => {
                 (state(Exit::Unavailable), "steadfast cluster status".to_owned())
             }

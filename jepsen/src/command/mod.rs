@@ -14,7 +14,9 @@ use crate::run::RunError;
 pub mod check;
 pub mod doctor;
 pub mod export;
+pub mod mutants;
 pub mod run;
+pub mod test_all;
 
 #[cfg(test)]
 mod tests;
@@ -25,12 +27,18 @@ pub enum Command {
     /// Start a cluster, break it, and judge what its clients saw
     #[command(long_about = run::HELP)]
     Run(Box<run::Run>),
+    /// Run workloads under faults, one after another, and sum up
+    #[command(long_about = test_all::HELP)]
+    TestAll(test_all::TestAll),
     /// Say which faults can be injected here
     #[command(long_about = doctor::HELP)]
     Doctor(doctor::Doctor),
     /// Judge the history of a run again
     #[command(long_about = check::HELP)]
     Check(check::Check),
+    /// Break nodes on purpose, and show what catches them
+    #[command(long_about = mutants::HELP)]
+    Mutants(mutants::Mutants),
     /// Write the history of a run for other checkers
     #[command(long_about = export::HELP)]
     Export(export::Export),
@@ -80,9 +88,11 @@ impl Command {
     pub fn run(self, globals: &Globals, endpoints: Option<&[String]>) -> ExitCode {
         let done = match self {
             Self::Run(run) => run.run(globals, endpoints),
+            Self::TestAll(all) => all.run(globals),
             Self::Doctor(doctor) => doctor.run(),
             Self::Check(check) => check.run(globals),
             Self::Export(export) => export.run(globals),
+            Self::Mutants(mutants) => mutants.run(globals),
         };
         done.unwrap_or_else(|error| {
             say(&format!(
@@ -133,8 +143,12 @@ fn say(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-/// Prints data.
-#[expect(clippy::print_stdout, reason = "results go to standard output")]
+/// Prints data. A reader that has seen enough, as `head` has, changes nothing of what was found.
 fn print(text: &str) {
-    println!("{text}");
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => say(&format!("error: the result cannot be printed: {error}")),
+    }
 }

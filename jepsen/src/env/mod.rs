@@ -8,8 +8,10 @@
 //!
 //!   node       the product's program: started, paused, killed
 //!   bridge, proxy, disk, shutdown    the rows above
+//!   damage     bits and ends of a node's files
 //!   ledger     what is made outside of the run's folder, written down first
-//!   pid, tool  processes and programs of the system
+//!   probe      what of it can be done here
+//!   pid, tool, trace    processes and programs of the system
 //! ```
 //!
 //! However a run ends, nothing of it stays. Nodes die with the harness (`--parent`); the rest is in
@@ -22,13 +24,19 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 
 mod bridge;
+pub mod damage;
 pub mod disk;
 pub mod ledger;
 pub mod node;
 pub mod pid;
+pub mod probe;
 mod proxy;
 mod shutdown;
 pub mod tool;
+pub mod trace;
+
+#[cfg(test)]
+mod tests;
 
 use bridge::Bridge;
 use disk::Disk;
@@ -75,6 +83,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The program of the nodes.
     pub program: PathBuf,
+    /// Variables of the nodes' environment.
+    pub environment: Vec<(String, String)>,
     /// Seconds between two commits of a disk's journal; `None`: as the system does.
     pub commit_s: Option<u32>,
 }
@@ -170,6 +180,7 @@ impl Env {
                 log: plan.log(id),
                 prefix: vec![NSENTER.path()?.into(), space.into()],
                 program: plan.program.clone(),
+                environment: plan.environment.clone(),
             }));
             disks.push(disk);
         }
@@ -200,6 +211,7 @@ impl Env {
                 log: plan.log(id),
                 prefix: Vec::new(),
                 program: plan.program.clone(),
+                environment: plan.environment.clone(),
             }));
         }
         Ok(Self { nodes, disks: Vec::new(), network: Network::Proxies(proxies), ledger: None })
@@ -252,10 +264,13 @@ impl Env {
                 disk.remove().map_err(|error| cannot(&format!("{shown} stays"), error))?;
             }
             for node in self.nodes.iter().filter(|_| self.disks.is_empty()) {
-                let data = &node.place.data;
-                if data.exists() {
-                    fs::remove_dir_all(data)
-                        .map_err(|error| cannot(&format!("{} stays", data.display()), error))?;
+                // Faults keep copies of it beside it.
+                for kept in ["", "founded", "before"] {
+                    let data = node.place.data.with_extension(kept);
+                    if data.exists() {
+                        fs::remove_dir_all(&data)
+                            .map_err(|error| cannot(&format!("{} stays", data.display()), error))?;
+                    }
                 }
             }
         }
@@ -289,15 +304,20 @@ impl Plan {
 
 /// Listens at a port of [`PORTS`] that is free.
 async fn listen() -> Result<TcpListener, EnvError> {
-    let length = u32::from(PORTS.end - PORTS.start);
-    for i in 0..length {
-        let offset = u16::try_from((std::process::id() * 16 + i) % length);
-        let port = PORTS.start + offset.expect("less than a port");
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+    let address = loopback(std::process::id());
+    for port in PORTS {
+        if let Ok(listener) = TcpListener::bind((address, port)).await {
             return Ok(listener);
         }
     }
-    Err(EnvError::new("no port of loopback is free"))
+    Err(EnvError::Other(format!("no port of {address} is free")))
+}
+
+/// Returns the address of a run's own at loopback: no other that lives takes the port of a node of
+/// it while the node is down. A process id has 22 bits.
+fn loopback(pid: u32) -> Ipv4Addr {
+    let [_, high, middle, low] = pid.to_be_bytes();
+    Ipv4Addr::new(127, 64 | (high & 63), middle, low)
 }
 
 fn stays(left: &[String]) -> EnvError {

@@ -23,8 +23,13 @@ impl fmt::Display for Address {
     }
 }
 
+/// A number that is used once. Nobody else can guess it before it is sent.
+pub type Nonce = [u8; 32];
+
 /// Connects to and accepts byte streams.
 pub trait Net: fmt::Debug + Send + Sync + 'static {
+    /// Draws a nonce for a handshake: from the system, or from the seed of a simulation.
+    fn nonce(&self) -> io::Result<Nonce>;
     /// Connects to `address`.
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Stream>>;
     /// Listens at `address`. Port 0 takes a free one.

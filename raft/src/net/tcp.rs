@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Address, Listener, Net, Stream};
+use super::{Address, Listener, Net, Nonce, Stream};
 
 /// The network of this machine.
 ///
@@ -22,6 +22,14 @@ struct Tcp {
 }
 
 impl Net for TcpNet {
+    fn nonce(&self) -> io::Result<Nonce> {
+        let mut nonce = Nonce::default();
+        getrandom::fill(&mut nonce).map_err(|error| {
+            io::Error::other(format!("the system gives no randomness: {error}"))
+        })?;
+        Ok(nonce)
+    }
+
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Stream>> {
         async { split(TcpStream::connect(address.0.as_str()).await?) }.boxed()
     }

@@ -9,6 +9,7 @@ use crate::command::transaction::{Aborted, Transacted};
 use crate::limits;
 use crate::net::Address;
 pub use crate::node::route::{Elsewhere, Route};
+pub use crate::node::routing::{Routing, ShardRoute};
 pub use crate::node::scan::{Page, Scanned};
 pub use crate::node::view::{NodeStatus, ShardHash, ShardStatus, Status, Unreachable};
 pub use crate::shard::scan::{Listed, Scan};

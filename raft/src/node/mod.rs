@@ -22,6 +22,7 @@ use crate::shard::pacer::Pacer;
 use crate::shard::turns::Turns;
 use crate::snapshot::Snapshots;
 use crate::transport::Transport;
+use crate::transport::token::Token;
 use crate::words::{GroupId, Key, NodeId, ShardId};
 
 pub mod api;
@@ -44,6 +45,7 @@ mod record;
 mod replicas;
 mod route;
 mod router;
+mod routing;
 mod running;
 mod scan;
 pub mod snapshot;
@@ -71,6 +73,8 @@ pub struct NodeConfig {
     pub peer_advertise: Address,
     /// Where clients reach this node: a URL, told to the peers.
     pub http_advertise: String,
+    /// The secret that the nodes of the cluster share.
+    pub token: Token,
     /// Timers, sizes and bounds.
     pub settings: Settings,
 }
@@ -155,6 +159,16 @@ impl Node {
     /// Returns the route that this one takes.
     pub fn route(&self) -> Route {
         self.route
+    }
+
+    /// Returns the secret that clients and peers must know.
+    pub fn token(&self) -> &Token {
+        &self.inner.config.token
+    }
+
+    /// Returns its timers, sizes and bounds.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.config.settings
     }
 
     /// Changes a key.

@@ -66,13 +66,13 @@ impl Node {
         inner.run_writer(writer);
         let net = Arc::clone(&inner.seams.net);
         let listen = &inner.config.peer_listen;
-        let transport =
-            Transport::start(net, listen, dispatch::callbacks(&inner)).await.map_err(|error| {
-                StartError(format!(
-                    "cannot listen for peers at {listen}: {error}; choose another address with \
+        let (token, callbacks) = (inner.config.token.clone(), dispatch::callbacks(&inner));
+        let transport = Transport::start(net, listen, token, callbacks).await.map_err(|error| {
+            StartError(format!(
+                "cannot listen for peers at {listen}: {error}; choose another address with \
                      --peer"
-                ))
-            })?;
+            ))
+        })?;
         assert!(inner.transport.set(transport).is_ok(), "a node has one transport");
         inner.watch_over();
         if inner.directory.member().is_some() {

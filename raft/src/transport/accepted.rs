@@ -24,6 +24,7 @@ use super::handshake::{self, Hello, Member, Message, Purpose, Refusing};
 use super::outgoing::Outgoing;
 use super::peer::{Known, Newest};
 use super::refusal::{Code, Refusal};
+use super::shake::Caller;
 use super::{Incoming, Inner};
 use crate::limits;
 use crate::net::{Address, Listener, Stream};
@@ -98,30 +99,40 @@ async fn answer(
     report(&inner, node, &Address(from), &end);
 }
 
-/// Receives the caller's hello and answers it, or refuses it.
+/// Has the caller present and prove itself, and answers it, or refuses it.
 async fn shake(inner: &Inner, stream: &mut Stream) -> Result<Hello, End> {
-    let own = (inner.callbacks.present)();
-    let judged = match handshake::receive(&mut stream.reader).await.map_err(End::from) {
-        Ok(Message::Hello(hello)) => judge(inner, &own, &hello).map(|()| hello),
-        Ok(Message::Refusal(refusing)) => return Err(End::Told(refusing.refusal, None)),
-        Err(End::Closing(refusal)) => Err(refusal),
+    let mut caller = Caller::new(&inner.token, stream);
+    let hello = match caller.greet(&*inner.net).await {
+        Ok(hello) => hello,
+        Err(End::Closing(refusal)) => {
+            // A stranger, as far as anyone knows: it is told why, and nothing else.
+            let refusing = Refusing { member: None, refusal: refusal.clone() };
+            handshake::send(&mut stream.writer, &Message::Refusal(refusing)).await?;
+            return Err(closed(stream, refusal).await);
+        }
         Err(end) => return Err(end),
     };
-    match judged {
-        Ok(hello) => {
+    let own = (inner.callbacks.present)();
+    match judge(inner, &own, &hello) {
+        Ok(()) => {
             let to = hello.presented.member.map(|member| member.node);
             let answer = Hello { purpose: hello.purpose, to, presented: own };
-            handshake::send(&mut stream.writer, &Message::Hello(answer)).await?;
+            caller.answer(&Message::Hello(answer)).await?;
             Ok(hello)
         }
         Err(refusal) => {
             let refusing = Refusing { member: own.member, refusal: refusal.clone() };
-            handshake::send(&mut stream.writer, &Message::Refusal(refusing)).await?;
-            let mut reader = FrameReader::new(&mut stream.reader);
-            drop(timeout(GOODBYE_TIMEOUT, hang_up(&mut stream.writer, &mut reader)).await);
-            Err(End::Closing(refusal))
+            caller.answer(&Message::Refusal(refusing)).await?;
+            Err(closed(caller.stream(), refusal).await)
         }
     }
+}
+
+/// Hangs up on a caller that was refused, once it has heard why.
+async fn closed(stream: &mut Stream, refusal: Refusal) -> End {
+    let mut reader = FrameReader::new(&mut stream.reader);
+    drop(timeout(GOODBYE_TIMEOUT, hang_up(&mut stream.writer, &mut reader)).await);
+    End::Closing(refusal)
 }
 
 fn judge(inner: &Inner, own: &handshake::Presented, hello: &Hello) -> Result<(), Refusal> {

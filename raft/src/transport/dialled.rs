@@ -12,11 +12,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::Inner;
 use super::exchange::Exchange;
 use super::frame::{Frame, FrameReader, GO_AWAY, GOODBYE, Kind};
-use super::handshake::{self, Hello, Member, Message, Presented, Purpose, Unread};
+use super::handshake::{self, Hello, Member, Presented, Purpose, Unread};
 use super::link::{Link, Waiting};
 use super::outgoing::Outgoing;
 use super::peer::{Known, Newest};
 use super::refusal::{Code, Refusal};
+use super::shake;
 use super::wire::Malformed;
 use crate::limits;
 use crate::net::{Address, Stream};
@@ -164,25 +165,20 @@ pub(super) async fn shake(
     hello: Hello,
     judge: impl FnOnce(&Hello) -> Result<(), Refusal>,
 ) -> Result<(Connection, Presented), End> {
-    let (own, to) = (hello.presented.member, hello.to);
     let steps = async {
         let mut stream = inner.net.connect(address).await?;
-        handshake::send(&mut stream.writer, &Message::Hello(hello)).await?;
-        match handshake::receive(&mut stream.reader).await? {
-            Message::Refusal(refusing) => {
-                let meant = own.zip(to).map(|(own, node)| Member { node, ..own });
-                let member = refusing.member.filter(|member| Some(*member) == meant);
-                Err(End::Told(refusing.refusal, member))
+        let theirs = match shake::dial(&*inner.net, &inner.token, &mut stream, hello).await {
+            Err(End::Closing(refusal)) if refusal.code == Code::Token => {
+                return Err(goodbye(&mut stream, refusal).await);
             }
-            Message::Hello(theirs) => {
-                let Hello { presented, .. } = match judge(&theirs) {
-                    Ok(()) => theirs,
-                    Err(refusal) => return Err(goodbye(&mut stream, refusal).await),
-                };
-                let (member, boot) = (presented.member, presented.start().boot);
-                Ok((Connection { stream, member, boot }, presented))
-            }
+            theirs => theirs?,
+        };
+        if let Err(refusal) = judge(&theirs) {
+            return Err(goodbye(&mut stream, refusal).await);
         }
+        let presented = theirs.presented;
+        let (member, boot) = (presented.member, presented.start().boot);
+        Ok((Connection { stream, member, boot }, presented))
     };
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no handshake with {address}"));
     timeout(limits::HANDSHAKE_TIMEOUT, steps).await.unwrap_or_else(|_late| Err(late().into()))

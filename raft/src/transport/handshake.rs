@@ -1,7 +1,7 @@
 //! How two nodes make sure of each other before the first frame.
 //!
-//! The dialler sends a message, the acceptor answers with one. Both have the same fixed head, so
-//! that a proxy in a test can read who talks to whom:
+//! The ends present themselves, and prove that they know the cluster's token ([`super::token`]). All
+//! messages have the same fixed head, so that a proxy in a test can read who talks to whom:
 //!
 //! ```text
 //! 0        8         10     11        12        28     32   36       40
@@ -9,10 +9,12 @@
 //! | 8      | u16     | u8   | u8      | u128    | u32  | u32| u32    |      |
 //! ```
 //!
-//! `what` is 1 for a hello and 2 for a refusal. `purpose` is 1 for requests, 2 for snapshots and 3
+//! `what` is 1 for a hello, 2 for a refusal, 3 for a challenge, 4 for a proof and 5 for a seal. The
+//! last three say neither purpose nor place. `purpose` is 1 for requests, 2 for snapshots and 3
 //! for bootstrap. A cluster or node of 0 means none, a `to` of 0 whoever listens there. The rest
 //! of a hello is `directory u128 | boots | recovered u64 | synced u64 | lease ms u32 | peer text |
-//! http text` ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s.
+//! http text` ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s, that of
+//! a challenge is a nonce of 32 bytes, that of a proof a nonce and a MAC of 32, that of a seal a MAC.
 //!
 //! The head is for ever; a change of anything behind it is a new version. So is a new kind of
 //! command: see [`VERSION`].
@@ -25,9 +27,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::boots::{Boots, Start};
 use super::refusal::{Code, Refusal};
+use super::token::{MAC_BYTES, array};
 use super::wire::{Malformed, end, put_text, take_text};
 use crate::limits;
-use crate::net::Address;
+use crate::net::{Address, Nonce};
 use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
 
 const MAGIC: [u8; 8] = *b"steadfst";
@@ -38,6 +41,9 @@ const VERSION: u16 = 3;
 const HEAD_BYTES: usize = 40;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;
+const CHALLENGE: u8 = 3;
+const PROOF: u8 = 4;
+const SEAL: u8 = 5;
 
 /// What a connection is for. The numbers are on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +111,21 @@ pub(super) struct Refusing {
     pub(super) refusal: Refusal,
 }
 
-/// What an end said first.
+/// What an end says before the first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     Hello(Hello),
     Refusal(Refusing),
+    /// What the dialler's proof must cover.
+    Challenge(Nonce),
+    /// The dialler knows the token.
+    Proof {
+        /// What the acceptor's seal must cover.
+        nonce: Nonce,
+        mac: [u8; MAC_BYTES],
+    },
+    /// The acceptor knows the token.
+    Seal([u8; MAC_BYTES]),
 }
 
 /// Why a message could not be read.
@@ -134,6 +150,17 @@ impl From<Malformed> for Unread {
 }
 
 impl Message {
+    /// Returns what it is called.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Refusal(_) => "refusal",
+            Self::Challenge(_) => "challenge",
+            Self::Proof { .. } => "proof",
+            Self::Seal(_) => "seal",
+        }
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let mut rest = BytesMut::new();
         let (what, purpose, member, to) = match self {
@@ -144,6 +171,19 @@ impl Message {
             Self::Refusal(refusing) => {
                 rest.put_slice(&refusing.refusal.encode());
                 (REFUSAL, 0, refusing.member, None)
+            }
+            Self::Challenge(nonce) => {
+                rest.put_slice(nonce);
+                (CHALLENGE, 0, None, None)
+            }
+            Self::Proof { nonce, mac } => {
+                rest.put_slice(nonce);
+                rest.put_slice(mac);
+                (PROOF, 0, None, None)
+            }
+            Self::Seal(mac) => {
+                rest.put_slice(mac);
+                (SEAL, 0, None, None)
             }
         };
         let mut bytes = BytesMut::with_capacity(HEAD_BYTES + rest.len());
@@ -240,6 +280,15 @@ impl Head {
             REFUSAL => {
                 let refusal = Refusal::decode(rest)?;
                 Ok(Message::Refusal(Refusing { member: self.member, refusal }))
+            }
+            CHALLENGE | PROOF | SEAL => {
+                let message = match self.what {
+                    CHALLENGE => Message::Challenge(array(&mut rest)?),
+                    PROOF => Message::Proof { nonce: array(&mut rest)?, mac: array(&mut rest)? },
+                    _seal => Message::Seal(array(&mut rest)?),
+                };
+                end(&rest)?;
+                Ok(message)
             }
             other => Err(Malformed(format!("a handshake message of kind {other}"))),
         }

@@ -21,8 +21,9 @@
 //!
 //! # Invariants
 //!
-//! 1. No frame passes before both ends have presented themselves and each has judged the other
-//!    ([`handshake`]).
+//! 1. No frame passes before both ends have presented themselves, each has proved that it knows the
+//!    token ([`token`]) and has judged the other ([`handshake`]). Nothing is remembered of an end
+//!    that has not proved itself, nor is its word taken for that of a member.
 //! 2. A request that was [`NotSent`] never reaches the other end.
 //! 3. Requests of one connection are handed to the [`Handler`], and polled first, in the order in
 //!    which they were queued.
@@ -55,11 +56,13 @@ pub mod handshake;
 pub mod link;
 pub mod peer;
 pub mod refusal;
+pub mod token;
 pub mod wire;
 
 mod accepted;
 mod dialled;
 mod outgoing;
+mod shake;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +72,7 @@ use handshake::{Hello, Presented, Purpose};
 use link::{Link, NoAnswer, NotSent};
 use peer::{Known, Peer};
 use refusal::Refusal;
+use token::Token;
 
 /// A request from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +156,7 @@ impl fmt::Debug for Callbacks {
 
 struct Inner {
     net: Arc<dyn Net>,
+    token: Token,
     callbacks: Callbacks,
     peers: Mutex<BTreeMap<NodeId, Dialled>>,
     /// Listening and accepted connections. `None` after the shutdown.
@@ -205,16 +210,19 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    /// Listens for peers. Call it inside [`crate::runtime::with_seed`].
+    /// Listens for peers, those alone that know `token`. Call it inside
+    /// [`crate::runtime::with_seed`].
     pub async fn start(
         net: Arc<dyn Net>,
         listen: &Address,
+        token: Token,
         callbacks: Callbacks,
     ) -> io::Result<Self> {
         let listener = net.listen(listen).await?;
         let address = listener.address();
         let inner = Arc::new(Inner {
             net,
+            token,
             callbacks,
             peers: Mutex::default(),
             tasks: Mutex::new(Some(Vec::new())),

@@ -45,10 +45,12 @@ pub enum Code {
     Silent = 10,
     /// A newer connection took this one's place.
     Replaced = 11,
+    /// The ends do not know the same token.
+    Token = 12,
 }
 
 impl Code {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Other,
         Self::Garbage,
         Self::Version,
@@ -61,6 +63,7 @@ impl Code {
         Self::OtherDirectory,
         Self::Silent,
         Self::Replaced,
+        Self::Token,
     ];
 }
 

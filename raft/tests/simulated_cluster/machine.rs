@@ -170,6 +170,7 @@ impl Machine {
             peer_listen: address(self.index),
             peer_advertise: address(self.index),
             http_advertise: format!("http://{}:7301", host(self.index)),
+            token: Default::default(),
             settings: self.settings.clone(),
         };
         Node::start(config, seams).await.map_err(|error| error.to_string())

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use steadfast_raft::disk::{Disk, DiskFile};
-use steadfast_raft::net::{Address, Listener, Net, Stream};
+use steadfast_raft::net::{Address, Listener, Net, Nonce, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
@@ -234,6 +234,10 @@ fn stream_of(seen: &Seen<()>, stream: Stream, peer: &str) -> Stream {
 }
 
 impl<N: Net> Net for Seen<N> {
+    fn nonce(&self) -> io::Result<Nonce> {
+        self.inner.nonce()
+    }
+
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Stream>> {
         async move {
             let stream = self.inner.connect(address).await;

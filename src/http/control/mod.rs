@@ -24,6 +24,7 @@ use super::query::{Name, Query};
 use super::{body, origin, text};
 
 mod init;
+mod limits;
 mod shards;
 mod view;
 
@@ -40,7 +41,10 @@ pub(super) fn router(control: Control) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/openapi.json", get(openapi))
         .route("/v1/version", get(version))
+        .route("/v1/limits", get(limits))
+        .route("/v1/routing", get(routing))
         .route("/v1/cluster", get(cluster))
         .route("/v1/cluster/init", post(init))
         .route("/v1/shards/{id}/hash", get(hash))
@@ -75,6 +79,25 @@ async fn metrics(State(control): State<Control>, uri: Uri) -> Response {
 async fn version(uri: Uri) -> Response {
     let version = Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: "v1".to_owned() };
     rendered(no_parameters(&uri).map(|()| json(StatusCode::OK, &version)))
+}
+
+async fn openapi(uri: Uri) -> Response {
+    rendered(no_parameters(&uri).map(|()| {
+        let body = Body::from(super::openapi::document());
+        ([("content-type", "application/json")], body).into_response()
+    }))
+}
+
+async fn limits(State(control): State<Control>, uri: Uri) -> Response {
+    let limits = limits::of(control.node.settings());
+    rendered(no_parameters(&uri).map(|()| json(StatusCode::OK, &limits)))
+}
+
+async fn routing(State(control): State<Control>, uri: Uri) -> Response {
+    rendered(no_parameters(&uri).map(|()| {
+        let routing = view::of_routing(&control.node.routing());
+        json(StatusCode::OK, &routing)
+    }))
 }
 
 async fn cluster(State(control): State<Control>, uri: Uri) -> Response {
@@ -125,8 +148,8 @@ async fn found(node: &Node, request: Request) -> Result<Response, Box<Problem>> 
 
 async fn no_such_route(uri: Uri) -> Response {
     let detail = format!("there is nothing at {}", uri.path());
-    let hint =
-        "keys are at /v1/kv/KEY; see also /v1/cluster, /v1/version, /livez, /readyz, /metrics";
+    let hint = "keys are at /v1/kv/KEY; see also /v1/cluster, /v1/routing, /v1/limits, /v1/version, \
+         /openapi.json, /livez, /readyz, /metrics";
     response(&refused(404, "no-such-route", "There is nothing here", detail, hint))
 }
 

@@ -91,7 +91,15 @@ fn latencies() -> Histogram {
 
 /// Returns what the requests to `path` are counted under.
 pub(super) fn route(path: &str) -> &'static str {
-    const FIRST: [&str; 4] = ["/livez", "/readyz", "/metrics", "/v1/version"];
+    const NODE: [&str; 7] = [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/v1/version",
+        "/v1/limits",
+        "/v1/routing",
+    ];
     if path.starts_with(key::PATH) {
         "kv"
     } else if path.starts_with(incr::PATH) {
@@ -104,7 +112,7 @@ pub(super) fn route(path: &str) -> &'static str {
         "txn"
     } else if path.starts_with("/v1/cluster") || path.starts_with("/v1/shards") {
         "cluster"
-    } else if FIRST.contains(&path) {
+    } else if NODE.contains(&path) {
         "node"
     } else {
         "none"

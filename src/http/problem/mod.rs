@@ -14,7 +14,7 @@
 //! A read changes nothing, so whatever stops it is a 503.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use steadfast_cli::api::problem::{
@@ -56,8 +56,10 @@ pub(super) fn response(problem: &Problem) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if problem.status == 503 {
-        headers.insert(RETRY_AFTER, RETRY_AFTER_S);
+    match problem.status {
+        401 => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        503 => drop(headers.insert(RETRY_AFTER, RETRY_AFTER_S)),
+        _ => {}
     }
     response
 }

@@ -3,7 +3,7 @@
 //! What each returns is what goes into the history: whom it hit, and `bit` where that is decided,
 //! which for some is only when they end.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,19 +13,29 @@ use tokio::time::Instant;
 use super::Nemesis;
 use super::driver::{Driver, start};
 use super::schedule::{Fault, Shape, Whom};
+use super::transfer::transfer;
+use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
-use crate::env::tool::STRACE;
+use crate::env::trace::{fail_syncs, slow_syncs};
 use crate::env::{EnvError, Link};
+
+mod decay;
+mod staged;
 
 #[cfg(test)]
 mod tests;
+
+use staged::Staged;
 
 /// How long a single request of the harness may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for strace to take hold of a node.
 const ATTACH_MAX: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long nodes may refuse to take a snapshot before that fault is given up.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(5);
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(100);
 
 /// What undoes a fault.
 #[derive(Debug)]
@@ -43,13 +53,21 @@ pub(super) enum Active {
     Frozen(u32),
     /// Somebody makes the syncs of this node fail.
     Failing(u32, Child),
+    /// Somebody makes the syncs of nodes slow.
+    Slowed(Vec<Child>),
+    /// This node was started on something that it must refuse.
+    Refusing(Staged),
+    /// The disk of this node is damaged, and it is down.
+    Decayed(u32),
 }
 
 impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
-        for node in &mut self.env.nodes {
-            node.reap();
+        self.reap();
+        if fault.name.damages() {
+            let flips = fault.name == Nemesis::BitFlip;
+            return self.decay(fault, if flips { How::Flip } else { How::Truncate }).await;
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -60,11 +78,22 @@ impl Driver {
             Nemesis::Pause => Ok(self.pause(hit).await),
             Nemesis::Partition => self.partition(&hit, fault.shape.unwrap_or(Shape::Apart)).await,
             Nemesis::PowerCut | Nemesis::PowerCutAll => self.cut_power(hit).await,
-            Nemesis::Transfer => Ok((Active::Nothing, self.transfer().await)),
+            Nemesis::Transfer => {
+                let evidence = match self.client(None) {
+                    Some(client) => transfer(&self.observer, &client).await,
+                    None => json!({ "bit": false }),
+                };
+                Ok((Active::Nothing, evidence))
+            }
             Nemesis::Snapshot => Ok((Active::Nothing, self.snapshot().await)),
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+            Nemesis::SlowSync => self.slow_syncs(&hit),
+            Nemesis::OldDirectory => self.bring_back(hit[0]).await,
+            Nemesis::DamagedLog => self.damage_log(hit[0]).await,
+            // Whom these hit is decided elsewhere.
+            Nemesis::BitFlip | Nemesis::Truncate => Ok((Active::Nothing, Value::Null)),
         }
     }
 
@@ -99,6 +128,9 @@ impl Driver {
                 Ok(json!({ "nodes": [id] }))
             }
             Active::Failing(id, child) => self.fail_no_more(id, child),
+            Active::Slowed(children) => Ok(hurry(children)),
+            Active::Refusing(staged) => self.unstage(staged).await,
+            Active::Decayed(id) => self.revive(id).await,
         }
     }
 
@@ -116,15 +148,24 @@ impl Driver {
         let count = self.count_nodes();
         match whom {
             Whom::Node(id) => vec![id],
-            // Without a leader somebody must do.
-            Whom::Leader(shard) => {
-                vec![self.observer.leader(shard).await.unwrap_or(shard % count + 1)]
+            Whom::Leader(shard) => vec![self.leader(shard).await],
+            Whom::Others(shard) => {
+                let leader = self.leader(shard).await;
+                (1..=count).filter(|id| *id != leader).collect()
+            }
+            Whom::Follower(shard) => {
+                vec![self.observer.follower(shard).await.unwrap_or(shard % count + 1)]
             }
             Whom::Majority(first) => {
                 (0..count / 2 + 1).map(|i| (first - 1 + i) % count + 1).collect()
             }
             Whom::All => (1..=count).collect(),
         }
+    }
+
+    /// Returns who leads a shard. Without a leader somebody must do.
+    async fn leader(&self, shard: u32) -> u32 {
+        self.observer.leader(shard).await.unwrap_or(shard % self.count_nodes() + 1)
     }
 
     fn count_nodes(&self) -> u32 {
@@ -140,11 +181,30 @@ impl Driver {
     }
 
     fn kill(&mut self, nodes: Vec<u32>) -> (Active, Value) {
-        let killed: Vec<Process> = nodes.iter().filter_map(|&id| self.node(id).kill()).collect();
+        let mut killed: Vec<Process> = Vec::new();
+        for &id in &nodes {
+            killed.extend(self.node(id).process());
+        }
+        self.strike(&nodes);
         let bit = !killed.is_empty() && killed.iter().all(|process| !process.lives());
         let pids: Vec<_> = killed.iter().map(|process| process.pid).collect();
         let evidence = json!({ "nodes": nodes, "pids": pids, "bit": bit });
         (Active::Down(nodes), evidence)
+    }
+
+    /// Kills nodes, all at once.
+    fn strike(&mut self, nodes: &[u32]) {
+        let dying: Vec<Child> = nodes.iter().filter_map(|&id| self.node(id).strike()).collect();
+        // Whoever is traced dies only as fast as the tracer lets it.
+        for active in self.active_mut() {
+            if let Active::Slowed(tracers) = active {
+                hurry(std::mem::take(tracers));
+            }
+        }
+        for mut child in dying {
+            // It fails only if the child was waited for.
+            drop(child.wait());
+        }
     }
 
     async fn pause(&mut self, nodes: Vec<u32>) -> (Active, Value) {
@@ -155,7 +215,7 @@ impl Driver {
                 states.push(process.state());
             }
         }
-        let bit = !paused.is_empty() && states.iter().all(|state| *state == Some('T'));
+        let bit = !paused.is_empty() && states.iter().all(|state| matches!(state, Some('T' | 't')));
         let evidence = json!({ "nodes": paused, "states": states, "bit": bit });
         (Active::Paused(paused), evidence)
     }
@@ -174,9 +234,7 @@ impl Driver {
             let wrote = self.disk(id).write_canary();
             wrote.map_err(|error| EnvError::Other(format!("the disk of n{id}: {error}")))?;
         }
-        for &id in &nodes {
-            self.node(id).kill();
-        }
+        self.strike(&nodes);
         let mut lost = Vec::new();
         for &id in &nodes {
             lost.push(self.disk(id).cut().await?);
@@ -192,23 +250,19 @@ impl Driver {
         Ok((Active::Down(nodes), evidence))
     }
 
-    /// Has every shard led by the next node.
-    async fn transfer(&self) -> Value {
-        let mut moved = Vec::new();
-        let Some(client) = self.client(None) else { return json!({ "bit": false }) };
-        for shard in 1..=self.shards {
-            let Some(leader) = self.observer.leader(shard).await else { continue };
-            let to = leader % self.count_nodes() + 1;
-            // One that is refused is not counted: the node may be down or behind.
-            if let Ok(answer) = client.transfer_leader(shard, to).await {
-                moved.push(json!({ "shard": shard, "from": leader, "to": answer.leader }));
-            }
+    /// Has every node snapshot every shard. Nodes that have just come back from an earlier fault refuse
+    /// for a moment, so it is asked again until one has done it.
+    async fn snapshot(&self) -> Value {
+        let began = Instant::now();
+        let mut taken = self.take_snapshots().await;
+        while taken.is_empty() && began.elapsed() < SNAPSHOT_PATIENCE {
+            tokio::time::sleep(SNAPSHOT_RETRY).await;
+            taken = self.take_snapshots().await;
         }
-        json!({ "bit": !moved.is_empty(), "moved": moved })
+        json!({ "bit": !taken.is_empty(), "taken": taken })
     }
 
-    /// Has every node snapshot every shard.
-    async fn snapshot(&self) -> Value {
+    async fn take_snapshots(&self) -> Vec<Value> {
         let mut taken = Vec::new();
         for node in self.env.nodes.iter().filter(|node| node.runs()) {
             let Some(client) = self.client(Some(node.endpoint())) else { continue };
@@ -219,7 +273,7 @@ impl Driver {
                 }
             }
         }
-        json!({ "bit": !taken.is_empty(), "taken": taken })
+        taken
     }
 
     fn client(&self, endpoint: Option<String>) -> Option<Client> {
@@ -242,23 +296,33 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
-        let child = Command::new(STRACE.path()?)
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &process.pid.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| EnvError::Other(format!("strace does not start: {error}")))?;
-        if let Some(tracer) = Process::find(child.id()) {
-            self.env.note(tracer)?;
-        }
+        let child = self.hold(fail_syncs(process.pid)?)?;
         // The node notices when it next syncs; clients see to that.
         let deadline = Instant::now() + ATTACH_MAX;
         while process.lives() && Instant::now() < deadline {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
+    }
+
+    /// Notes a tracer, so that it does not outlive the run.
+    fn hold(&mut self, child: Child) -> Result<Child, EnvError> {
+        if let Some(tracer) = Process::find(child.id()) {
+            self.env.note(tracer)?;
+        }
+        Ok(child)
+    }
+
+    /// Has every sync of these nodes take seconds.
+    fn slow_syncs(&mut self, nodes: &[u32]) -> Result<(Active, Value), EnvError> {
+        let mut children = Vec::new();
+        for &id in nodes {
+            if let Some(process) = self.node(id).process() {
+                children.push(self.hold(slow_syncs(process.pid)?)?);
+            }
+        }
+        let bit = !children.is_empty();
+        Ok((Active::Slowed(children), json!({ "nodes": nodes, "bit": bit })))
     }
 
     /// Lets syncs succeed again, and starts the node, which must have ended.
@@ -272,6 +336,16 @@ impl Driver {
         start(node)?;
         Ok(json!({ "nodes": [id], "ended": ended, "bit": ended.is_some() }))
     }
+}
+
+/// Lets syncs be as fast as they are.
+fn hurry(children: Vec<Child>) -> Value {
+    for mut child in children {
+        // Both fail only if it has ended, as it does with its node.
+        drop(child.kill());
+        drop(child.wait());
+    }
+    Value::Null
 }
 
 /// Returns the links that a partition cuts.

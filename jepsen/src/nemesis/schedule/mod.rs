@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::Nemesis;
+use crate::env::damage::Part;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,9 @@ pub struct Fault {
     /// Of a partition: who hears whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// Of a disk that decays: what is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// Who is hit.
@@ -63,6 +67,10 @@ pub enum Whom {
     Node(u32),
     /// Whichever node leads this shard.
     Leader(u32),
+    /// All nodes but whichever leads this shard.
+    Others(u32),
+    /// Whichever node follows whoever leads this shard in the highest term.
+    Follower(u32),
     /// A majority, counted from this node on.
     Majority(u32),
     /// All nodes.
@@ -144,15 +152,24 @@ impl Fault {
         let usable = if nodes < 4 { shapes.len() - 1 } else { shapes.len() };
         let (shape, apart) = shapes[random.random_range(0..usable)];
         match name {
-            Nemesis::Partition => Self { name, whom: apart, shape: Some(shape) },
+            Nemesis::Partition => Self { name, whom: apart, shape: Some(shape), part: None },
             Nemesis::Kill | Nemesis::Pause | Nemesis::PowerCut => {
-                Self { name, whom: many, shape: None }
+                Self { name, whom: many, shape: None, part: None }
             }
-            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll => {
-                Self { name, whom: Whom::All, shape: None }
+            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll | Nemesis::SlowSync => {
+                Self { name, whom: Whom::All, shape: None, part: None }
             }
-            Nemesis::DiskFull | Nemesis::DiskFreeze | Nemesis::SyncError => {
-                Self { name, whom: one, shape: None }
+            Nemesis::DiskFull
+            | Nemesis::DiskFreeze
+            | Nemesis::SyncError
+            | Nemesis::OldDirectory
+            | Nemesis::DamagedLog => Self { name, whom: one, shape: None, part: None },
+            Nemesis::BitFlip | Nemesis::Truncate => {
+                let parts = [Part::Snapshot, Part::Tail, Part::Middle, Part::Header];
+                // A file that ends within a header ends before its payload, too.
+                let usable = if name == Nemesis::Truncate { parts.len() - 1 } else { parts.len() };
+                let part = Some(parts[random.random_range(0..usable)]);
+                Self { name, whom: Whom::Node(node), shape: None, part }
             }
         }
     }

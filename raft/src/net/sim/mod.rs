@@ -25,7 +25,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Address, Listener, Net, Stream};
+use super::{Address, Listener, Net, Nonce, Stream};
 use crate::limits::SIM_BACKLOG_MAX;
 
 mod pipe;
@@ -220,6 +220,10 @@ impl Fabric {
 }
 
 impl Net for SimNet {
+    fn nonce(&self) -> io::Result<Nonce> {
+        Ok(self.fabric.state().random.random())
+    }
+
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Stream>> {
         async {
             let to = host_of(&address.0);

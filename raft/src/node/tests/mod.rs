@@ -214,6 +214,7 @@ async fn start_odd(
         peer_listen: address(host),
         peer_advertise: advertise.clone(),
         http_advertise: format!("http://m{host}:7301"),
+        token: Default::default(),
         settings: Settings { segment_bytes: 1 << 20, memory_bytes_max, ..Settings::default() },
     };
     let node = Node::start(config, seams).await?;

@@ -45,6 +45,7 @@ impl Machine {
             peer_listen: address(self.number),
             peer_advertise: address(self.number),
             http_advertise: format!("http://m{}:7301", self.number),
+            token: Default::default(),
             settings: Settings {
                 segment_bytes: 1 << 20,
                 election_min: self.lease / 2,

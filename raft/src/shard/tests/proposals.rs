@@ -59,7 +59,7 @@ pub(super) async fn transport(fabric: &Fabric, node: NodeId, handle: Handler) ->
         handle,
     };
     let net = Arc::new(fabric.host(&format!("h{node}")));
-    Transport::start(net, &address(node), callbacks).await.unwrap()
+    Transport::start(net, &address(node), Default::default(), callbacks).await.unwrap()
 }
 
 pub(super) fn address(node: NodeId) -> Address {

@@ -69,6 +69,25 @@ async fn a_refusal_has_these_bytes() {
     assert_eq!(refusing.refusal, Refusal::new(Code::Other, "no"));
 }
 
+#[tokio::test]
+async fn challenge_proof_and_seal_have_these_bytes() {
+    let (nonce, mac) = ([0xaa; 32], [0xbb; 32]);
+    let place = "00".repeat(1 + 16 + 4 + 4);
+    for (message, what, rest) in [
+        (Message::Challenge(nonce), "03", "00000020".to_owned() + &"aa".repeat(32)),
+        (
+            Message::Proof { nonce, mac },
+            "04",
+            "00000040".to_owned() + &"aa".repeat(32) + &"bb".repeat(32),
+        ),
+        (Message::Seal(mac), "05", "00000020".to_owned() + &"bb".repeat(32)),
+    ] {
+        let expected = format!("73746561646673740003{what}{place}{rest}");
+        assert_eq!(hex(&message.encode()), expected);
+        assert_eq!(read(&message.encode()).await.unwrap(), message);
+    }
+}
+
 #[test]
 fn a_frame_has_these_bytes() {
     let frame = Frame {
@@ -122,6 +141,7 @@ fn reasons_and_codes_keep_their_numbers() {
         Code::OtherDirectory,
         Code::Silent,
         Code::Replaced,
+        Code::Token,
     ]) {
         let refusal = Refusal::new(code, "no");
         assert_eq!(refusal.encode()[..], [tag, 0, 2, b'n', b'o']);

@@ -13,21 +13,30 @@ async fn dial(fabric: &Fabric, to: u32, bytes: &[u8]) -> Stream {
     stream
 }
 
+/// Goes through the handshake with node 2, under its token, and returns the stream or the refusal.
+async fn shake(fabric: &Fabric, spec: &Spec, to: u32) -> Result<Stream, Refusal> {
+    let net = fabric.host("stranger");
+    let mut stream = net.connect(&address(2)).await.unwrap();
+    let (purpose, to) = (Purpose::Requests, Some(NodeId(to)));
+    let hello = Hello { purpose, to, presented: spec.presented() };
+    match shake::dial(&net, &spec.token, &mut stream, hello).await {
+        Ok(_theirs) => Ok(stream),
+        Err(End::Told(refusal, _)) => Err(refusal),
+        Err(end) => panic!("{end}"),
+    }
+}
+
 /// Sends a hello to node 2 and returns the code of its refusal.
 async fn refused(fabric: &Fabric, spec: &Spec, to: u32) -> Option<Code> {
-    let (purpose, to) = (Purpose::Requests, Some(NodeId(to)));
-    let hello = Message::Hello(Hello { purpose, to, presented: spec.presented() });
-    let mut stream = dial(fabric, 2, &hello.encode()).await;
-    match handshake::receive(&mut stream.reader).await.unwrap() {
-        Message::Refusal(refusing) => Some(refusing.refusal.code),
-        Message::Hello(_) => None,
-    }
+    shake(fabric, spec, to).await.err().map(|refusal| refusal.code)
 }
 
 async fn code_of_answer(stream: &mut Stream) -> Code {
     match handshake::receive(&mut stream.reader).await.unwrap() {
         Message::Refusal(refusing) => refusing.refusal.code,
-        Message::Hello(hello) => panic!("accepted: {hello:?}"),
+        Message::Hello(_) | Message::Challenge(_) | Message::Proof { .. } | Message::Seal(_) => {
+            panic!("no refusal")
+        }
     }
 }
 
@@ -143,10 +152,7 @@ async fn unknown_kinds_are_refused_and_impossible_frames_end_the_connection() {
         let fabric = Fabric::new(24);
         let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
         b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
-        let presented = Spec::node(1).presented();
-        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
-        let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;
-        handshake::receive(&mut stream.reader).await.unwrap();
+        let mut stream = shake(&fabric, &Spec::node(1), 2).await.unwrap();
         for kind in [99, Kind::Claim as u8] {
             let mut head = vec![0, 0, 0, 17, kind];
             head.resize(frame::HEAD_BYTES, 3);
@@ -174,10 +180,7 @@ async fn a_burst_is_taken_in_its_order() {
         let fabric = Fabric::new(29);
         let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
         b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
-        let presented = Spec::node(1).presented();
-        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
-        let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;
-        handshake::receive(&mut stream.reader).await.unwrap();
+        let mut stream = shake(&fabric, &Spec::node(1), 2).await.unwrap();
         let bodies: Vec<_> =
             (0..2_000_u32).map(|n| Bytes::copy_from_slice(&n.to_be_bytes())).collect();
         let mut burst = ::bytes::BytesMut::new();
@@ -194,7 +197,9 @@ async fn a_burst_is_taken_in_its_order() {
     .await;
 }
 
-async fn next<R: tokio::io::AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> frame::Frame {
+pub(super) async fn next<R: tokio::io::AsyncRead + Unpin>(
+    reader: &mut FrameReader<R>,
+) -> frame::Frame {
     loop {
         if let Some(frame) = reader.next().unwrap() {
             return frame;
@@ -264,17 +269,32 @@ async fn an_exchange_can_end_a_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_stops_is_believed_from_the_member_meant_alone() {
-    for (cluster, node, believed) in [(9, 2, true), (8, 2, false), (9, 3, false)] {
+    for (cluster, node, token, believed) in [
+        (9, 2, "", true),
+        (8, 2, "", false),
+        (9, 3, "", false),
+        // Only who knows the token can say so.
+        (9, 2, "another-token-than-theirs", false),
+    ] {
         with_seed(29, async {
             let fabric = Fabric::new(29);
             let a = Node::start(Arc::new(fabric.host("h1")), &address(1), Spec::node(1)).await;
-            let mut listener = fabric.host("h2").listen(&address(2)).await.unwrap();
+            let net = fabric.host("h2");
+            let mut listener = net.listen(&address(2)).await.unwrap();
             a.transport.set_peers(&BTreeMap::from([(NodeId(2), address(2))]));
             let (mut stream, _) = listener.accept().await.unwrap();
-            handshake::receive(&mut stream.reader).await.unwrap();
             let member = Some(Member { cluster: ClusterId(cluster), node: NodeId(node) });
             let refusing = handshake::Refusing { member, refusal: refusal(Code::LostLog) };
-            handshake::send(&mut stream.writer, &Message::Refusal(refusing)).await.unwrap();
+            let mut caller = shake::Caller::new(&Token::default(), &mut stream);
+            caller.greet(&net).await.unwrap();
+            if token.is_empty() {
+                caller.answer(&Message::Refusal(refusing)).await.unwrap();
+            } else {
+                let forged = token::Transcript::new(&Token::new(token.as_bytes()).unwrap()).seal();
+                for message in [Message::Refusal(refusing), forged] {
+                    handshake::send(&mut stream.writer, &message).await.unwrap();
+                }
+            }
             let told = timeout(Duration::from_secs(2), a.transport.must_stop()).await;
             assert_eq!(told.is_ok(), believed);
         })
@@ -288,13 +308,8 @@ async fn a_newer_connection_takes_the_place_of_an_older() {
         let fabric = Fabric::new(33);
         let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
         b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
-        let presented = Spec::node(1).presented();
-        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
-        let hello = Message::Hello(hello).encode();
-        let mut older = dial(&fabric, 2, &hello).await;
-        handshake::receive(&mut older.reader).await.unwrap();
-        let mut newer = dial(&fabric, 2, &hello).await;
-        handshake::receive(&mut newer.reader).await.unwrap();
+        let older = shake(&fabric, &Spec::node(1), 2).await.unwrap();
+        let _newer = shake(&fabric, &Spec::node(1), 2).await.unwrap();
         let goodbye = next(&mut FrameReader::new(older.reader)).await;
         assert_eq!(Refusal::decode(goodbye.body).unwrap().code, Code::Replaced);
     })
@@ -307,10 +322,7 @@ async fn a_silent_caller_is_given_up() {
         let fabric = Fabric::new(32);
         let b = Node::start(Arc::new(fabric.host("h2")), &address(2), Spec::node(2)).await;
         b.transport.set_peers(&BTreeMap::from([(NodeId(1), address(1))]));
-        let presented = Spec::node(1).presented();
-        let hello = Hello { purpose: Purpose::Requests, to: Some(NodeId(2)), presented };
-        let mut stream = dial(&fabric, 2, &Message::Hello(hello).encode()).await;
-        handshake::receive(&mut stream.reader).await.unwrap();
+        let stream = shake(&fabric, &Spec::node(1), 2).await.unwrap();
         let before = Instant::now();
         let goodbye = next(&mut FrameReader::new(stream.reader)).await;
         assert_eq!(Refusal::decode(goodbye.body).unwrap().code, Code::Silent);

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::boots::Boots;
+use super::dialled::End;
 use super::frame::{FrameReader, GOODBYE, REFUSED, Reason};
 use super::handshake::{Member, Message};
 use super::refusal::Code;
@@ -18,6 +19,7 @@ mod faults;
 mod leave;
 mod outgoing;
 mod requests;
+mod tokens;
 
 const GROUP: GroupId = GroupId::first(ShardId(1));
 
@@ -26,6 +28,7 @@ const GROUP: GroupId = GroupId::first(ShardId(1));
 struct Spec {
     cluster: u128,
     node: u32,
+    token: Token,
     /// Each with its nonce.
     boots: Vec<u64>,
     /// Where peers are told to find it, if elsewhere.
@@ -40,6 +43,7 @@ impl Spec {
         Self {
             cluster: 9,
             node,
+            token: Token::default(),
             boots: vec![70],
             announces: None,
             refuse: None,
@@ -80,7 +84,8 @@ impl Node {
     async fn start(net: Arc<dyn Net>, listen: &Address, spec: Spec) -> Self {
         let (asked, exchanges) = (Arc::default(), Arc::default());
         let callbacks = callbacks(&spec, &asked, &exchanges);
-        let transport = Transport::start(net, listen, callbacks).await.unwrap();
+        let token = spec.token.clone();
+        let transport = Transport::start(net, listen, token, callbacks).await.unwrap();
         Self { transport, asked, exchanges }
     }
 

@@ -1,7 +1,9 @@
 //! What the node says of itself, as wire types.
 
-use steadfast_cli::api::cluster as wire;
-use steadfast_raft::node::api::{InitAnswer, NodeStatus, ShardHash, ShardStatus, Status};
+use steadfast_cli::api::{cluster as wire, routing};
+use steadfast_raft::node::api::{
+    InitAnswer, NodeStatus, Routing, ShardHash, ShardRoute, ShardStatus, Status,
+};
 use steadfast_raft::shard::leadership::Role;
 use steadfast_raft::words::{LogPosition, NodeId};
 
@@ -19,6 +21,18 @@ pub(super) fn of_status(status: &Status, unready: Option<String>) -> wire::Clust
         age_ms: 0,
         nodes: status.nodes.iter().map(of_node).collect(),
         shards: status.shards.iter().map(of_shard).collect(),
+    }
+}
+
+/// Returns where keys are.
+pub(super) fn of_routing(known: &Routing) -> routing::Routing {
+    let node = |(id, http): &(NodeId, String)| routing::Node { id: id.0, http: http.clone() };
+    routing::Routing {
+        cluster: known.cluster.map(|cluster| cluster.to_string()),
+        map_epoch: known.epoch.0,
+        age_ms: known.age_ms,
+        nodes: known.nodes.iter().map(node).collect(),
+        shards: known.shards.iter().map(of_route).collect(),
     }
 }
 
@@ -62,6 +76,17 @@ fn of_shard(shard: &ShardStatus) -> wire::ShardView {
         keys: shard.keys,
         bytes: shard.bytes,
         confirmed_ms_ago: shard.confirmed_ms_ago,
+    }
+}
+
+fn of_route(route: &ShardRoute) -> routing::Shard {
+    let slots = route.slots.iter().map(|range| (range.start().number(), range.end().number()));
+    routing::Shard {
+        id: route.shard.0,
+        slots: slots.collect(),
+        replicas: route.replicas.iter().map(|NodeId(replica)| *replica).collect(),
+        leader: route.leader.map(|NodeId(leader)| leader),
+        age_ms: route.age_ms,
     }
 }
 

@@ -52,3 +52,28 @@ fn a_hash_is_hexadecimal() {
     let hash = of_hash(ShardHash { shard: ShardId(1), applied: None, hash: 0xff });
     assert_eq!(hash.hash, "000000000000000000000000000000ff");
 }
+
+#[test]
+fn the_way_to_a_shard_says_where_it_is() {
+    let slot = |number| steadfast_raft::words::Slot::new(number).expect("a slot");
+    let routing = Routing {
+        cluster: Some(ClusterId(0xabc)),
+        epoch: steadfast_raft::words::Epoch(4),
+        age_ms: Some(30),
+        nodes: vec![(NodeId(2), "http://b:7301".to_owned())],
+        shards: vec![ShardRoute {
+            shard: ShardId(1),
+            slots: vec![slot(0)..=slot(2_730), slot(9)..=slot(9)],
+            replicas: vec![NodeId(2), NodeId(1)],
+            leader: Some(NodeId(2)),
+            age_ms: Some(12),
+        }],
+    };
+    let shown = serde_json::to_value(of_routing(&routing)).expect("JSON");
+    let shard = serde_json::json!({
+        "id": 1, "slots": [[0, 2_730], [9, 9]], "replicas": [2, 1], "leader": 2, "age_ms": 12,
+    });
+    let nodes = serde_json::json!([{ "id": 2, "http": "http://b:7301" }]);
+    assert_eq!((&shown["shards"][0], &shown["nodes"]), (&shard, &nodes));
+    assert_eq!((shown["map_epoch"].as_u64(), shown["age_ms"].as_u64()), (Some(4), Some(30)));
+}

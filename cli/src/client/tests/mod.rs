@@ -11,6 +11,8 @@ use super::*;
 use crate::api::problem::Outcome;
 use crate::exit::Exit;
 
+mod route;
+
 /// What a node does with each connection: it reads one request, answers so, and closes.
 const SILENCE: &str = "";
 const STORED: &str = "HTTP/1.1 201 Created\r\netag: \"7\"\r\nsteadfast-revision: 7\r\n\
@@ -28,6 +30,11 @@ struct Node {
 
 async fn node(answer: &'static str) -> Node {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    node_at(listener, move |_request| answer.to_owned())
+}
+
+/// A node that answers each request as `answer` says.
+fn node_at(listener: TcpListener, answer: impl Fn(&str) -> String + Send + 'static) -> Node {
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
@@ -40,7 +47,9 @@ async fn node(answer: &'static str) -> Node {
             let read = stream.read(&mut buffer).await.expect("a request");
             assert!(read > 0);
             count.fetch_add(1, Ordering::Relaxed);
-            *seen.lock().expect("no panic") = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let request = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let answer = answer(&request);
+            *seen.lock().expect("no panic") = request;
             stream.write_all(answer.as_bytes()).await.expect("it listens");
         }
     };
@@ -186,8 +195,7 @@ async fn other_servers_are_not_believed() {
 #[test]
 fn targets_carry_the_timeout() {
     let timeout = Some(Duration::from_millis(1_500));
-    let client = Client::new(&["http://a:1".to_owned()], timeout).expect("a good endpoint");
-    let target = |target: &str| client.full_target(&Call::new(Method::GET, target.to_owned()));
+    let target = |target: &str| Call::new(Method::GET, target.to_owned()).full_target(timeout);
     assert_eq!(target("/v1/kv/a"), "/v1/kv/a?timeout=1500ms");
     assert_eq!(target("/v1/kv?key64=Lg"), "/v1/kv?key64=Lg&timeout=1500ms");
 }
