@@ -27,8 +27,8 @@ pub(super) fn takes_any_replica(operation: &Operation) -> bool {
         Operation::Read { .. } => Mutant::FollowerRead.is_on(),
         Operation::Write(_)
         | Operation::Change { .. }
-        | Operation::Scan { .. }
-        | Operation::MapVersion => false,
+        | Operation::MapVersion
+        | Operation::Scan { .. } => false,
     }
 }
 
