@@ -52,6 +52,9 @@ impl Exit {
             (Outcome::Unknown, _) => Self::OutcomeUnknown,
             (_, 404) if code::NOT_FOUND.contains(&problem.code.as_str()) => Self::NotFound,
             (_, 412) => Self::PreconditionFailed,
+            (_, 409) if code::UNCOUNTED.contains(&problem.code.as_str()) => {
+                Self::PreconditionFailed
+            }
             (_, 401 | 403) => Self::NotAuthorised,
             (_, 409) => Self::Refused,
             (_, 408 | 429 | 503 | 504 | 507) => Self::Unavailable,
@@ -96,6 +99,9 @@ mod tests {
         check(400, "bad-ttl", Outcome::NotApplied, Exit::Usage);
         check(413, "value-too-large", Outcome::NotApplied, Exit::Usage);
         check(403, "foreign-origin", Outcome::NotApplied, Exit::NotAuthorised);
+        for uncounted in code::UNCOUNTED {
+            check(409, uncounted, Outcome::NotApplied, Exit::PreconditionFailed);
+        }
         check(409, "init-conflict", Outcome::NotApplied, Exit::Refused);
         check(412, code::PRECONDITION_FAILED, Outcome::NotApplied, Exit::PreconditionFailed);
         check(503, "no-leader", Outcome::NotApplied, Exit::Unavailable);

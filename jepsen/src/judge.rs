@@ -11,6 +11,7 @@ use crate::checker::linearizable::linearizable;
 use crate::checker::liveness::liveness;
 use crate::checker::monotonic::monotonic;
 use crate::checker::register::registers;
+use crate::checker::replicas::replicas;
 use crate::checker::search::Budget;
 use crate::checker::set::set;
 use crate::checker::stale::stale;
@@ -19,7 +20,7 @@ use crate::checker::{Finding, Verdict};
 use crate::history::{Function, History, Operation, Outcome, Value as Seen};
 
 /// How to judge: what a run demands of itself, kept beside its history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How long the search for an order may take, over all keys.
@@ -75,8 +76,9 @@ pub fn judge(history: &History, settings: &Settings) -> Judgement {
     findings.extend(monotonic(history));
     findings.extend(ttl(history));
     findings.extend(set(history));
+    findings.extend(replicas(history));
     findings.extend(liveness(history, Duration::from_millis(settings.patience_ms)));
-    findings.push(coverage(history, settings.minima));
+    findings.push(coverage(history, &settings.minima));
     let verdicts = findings.iter().map(|finding| finding.verdict.clone());
     let verdict = verdicts.fold(Verdict::Valid, Verdict::and);
     Judgement { verdict, findings }

@@ -14,6 +14,13 @@ pub const TTL_MS_MAX: u64 = 100 * 366 * 24 * 3600 * 1000;
 pub const ENTRY_COMMANDS_MAX: usize = 1_024;
 /// Largest encoded log entry. A command that does not fit beside others gets an entry of its own.
 pub const ENTRY_BYTES_MAX: usize = 2 << 20;
+/// Most checks and steps of one transaction.
+pub const TRANSACTION_ITEMS_MAX: usize = 1_000;
+/// Largest transaction: alone it fills an entry.
+pub const TRANSACTION_BYTES_MAX: usize = ENTRY_BYTES_MAX - (1 << 10);
+/// Most bytes of values that one transaction finds. It is written into each: replicas of different
+/// versions must agree on it.
+pub const TRANSACTION_FOUND_BYTES_MAX: u32 = 2 << 20;
 /// Most expired keys that one entry removes, so that no entry stalls the log. It is written into
 /// each entry: replicas of different versions must agree on it.
 pub const EXPIRED_PER_ENTRY_MAX: u32 = 256;
@@ -64,6 +71,9 @@ pub const TEXT_BYTES_MAX: usize = 1 << 10;
 pub const APPENDS_INFLIGHT_MAX: usize = 64;
 /// Most bytes of such requests, unless a single one is larger.
 pub const APPENDS_INFLIGHT_BYTES_MAX: usize = 8 << 20;
+/// Longest time for which a leader keeps to itself that an entry is committed, in case another one
+/// leaves meanwhile and tells the followers.
+pub const COMMIT_HOLD: Duration = Duration::from_millis(5);
 /// How long a follower may take to store entries before the stream that sent them starts anew.
 pub const APPEND_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most chunks of one snapshot that wait for their answer.
@@ -172,6 +182,8 @@ pub const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 
 const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < ENTRY_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_MAX < APPEND_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < TRANSACTION_BYTES_MAX);
+const _: () = assert!(2 * (TRANSACTION_FOUND_BYTES_MAX as usize) < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);

@@ -3,10 +3,11 @@
 //! ```text
 //!   listener   connections: bounded, none of them idle or slow for long
 //!   mod        one request: span, counts, panics, the way to its handler
-//!   kv/        request -> operation      -> node -> answer -> response
+//!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
+//!              takes several keys at once
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   openapi    the interface for programs
-//!   head auth query origin body condition problem    what they share
+//!   head auth query origin body condition ops problem    what they share
 //! ```
 //!
 //! What is pure here is tested alone: a request becomes an operation or a [`Problem`] without a
@@ -23,7 +24,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use steadfast_cli::api::{header, key};
+use steadfast_cli::api::{header, incr, key, txn};
 use steadfast_raft::node::Node;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -37,6 +38,7 @@ mod kv;
 mod listener;
 mod metrics;
 mod openapi;
+mod ops;
 mod origin;
 mod patience;
 mod problem;
@@ -91,6 +93,13 @@ impl App {
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return kv::serve(&self.node, request).await;
+        }
+        if request.uri().path() == txn::PATH {
+            return kv::serve_txn(&self.node, request).await;
+        }
+        let rest = request.uri().path().strip_prefix(incr::PATH);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return kv::serve_incr(&self.node, request).await;
         }
         let Ok(response) = self.control.clone().call(request).await;
         response

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::turn;
+use crate::harness::{Cluster, turn};
 use crate::process::PROGRAM;
 use crate::within;
 
@@ -77,6 +77,9 @@ fn a_run_breaks_heals_and_reads_back() {
     let history = std::fs::read_to_string(folder.join("history.jsonl")).expect("a history");
     let count = |word: &str| history.lines().filter(|line| line.contains(word)).count();
     assert_eq!(count("\"f\":\"fault\""), count("\"f\":\"heal\""));
+    // Clients that go to leaders by a table of their own are refused where it is wrong.
+    assert!(0 < count("421 not-led-here"), "{outcome}");
+    assert!(0 < count("\"f\":\"compare\""), "{outcome}");
     let schedule = read(&folder.join("schedule.json"));
     assert_eq!(schedule["steps"].as_array().map(Vec::len), Some(count("\"f\":\"fault\"")));
     assert_eq!(processes_of(&folder), [""; 0]);
@@ -91,6 +94,30 @@ fn a_run_breaks_heals_and_reads_back() {
     assert!(run(&["export", dir]).status.success());
     let edn = std::fs::read_to_string(folder.join("history.edn")).expect("an export");
     assert_eq!(edn.lines().count(), history.lines().count());
+}
+
+/// The second node's log is damaged where it was durable: it must not go on, and is not called ill for it.
+#[test]
+fn a_node_that_must_not_go_on_is_no_fault_of_the_cluster() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let (folder, schedule) = (root.path().join("run"), root.path().join("schedule.json"));
+    let dir = folder.to_str().expect("a plain name");
+    let steps = r#"{"seed":1,"steps":[{"at_ms":500,"lasts_ms":200,"name":"bit-flip",
+        "whom":{"node":2},"part":"header"}]}"#;
+    std::fs::write(&schedule, steps).expect("there is room for a file");
+    let schedule = schedule.to_str().expect("a plain name");
+    let common = ["run", "--env", "local", "--dir", dir, "--shards", "2", "--concurrency", "6"];
+    let ended = run(&[&common[..], &["--schedule", schedule, "--time", "4s"]].concat());
+    assert_right(&ended, &folder);
+    let outcome = read(&folder.join("run.json"))["outcome"].take();
+    let refused = outcome["refused"][0].as_str().expect("it refused");
+    assert!(refused.starts_with("n2 ") && refused.contains("is damaged"), "{outcome}");
+    assert_eq!(outcome["ended"], serde_json::json!([]), "{outcome}");
+    assert!(outcome["served_after_ms"].is_u64(), "{outcome}");
+    let history = std::fs::read_to_string(folder.join("history.jsonl")).expect("a history");
+    assert!(history.contains("\"then\":\"refused as it must\""), "{history}");
+    assert_eq!(processes_of(&folder), [""; 0]);
 }
 
 #[test]
@@ -147,7 +174,7 @@ fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
 #[test]
 fn what_does_not_exist_is_answered_with_what_does() {
     for (arguments, words) in [
-        (["run", "--workload", "bank"], ["register", "set"]),
+        (["run", "--workload", "bank"], ["register", "ttl"]),
         (["run", "--nemesis", "kill,flood"], ["flood", "power-cut-all"]),
         (["run", "--schedule", "/nowhere"], ["/nowhere", "No such file"]),
     ] {
@@ -161,11 +188,139 @@ fn what_does_not_exist_is_answered_with_what_does() {
 }
 
 #[test]
-fn the_doctor_names_every_fault() {
-    let ended = run(&["doctor"]);
+fn the_doctor_names_every_fault_and_leaves_nothing() {
+    let mut doctor = jepsen(&["doctor"]);
+    let doctor = doctor.stdout(Stdio::piped()).spawn().expect("the program starts");
+    let name = format!("sj{:x}", doctor.id());
+    let folder = std::env::temp_dir().join(format!("steadfast-doctor-{}", doctor.id()));
+    let ended = doctor.wait_with_output().expect("it is a child of ours");
     let said = String::from_utf8_lossy(&ended.stdout);
+    println!("{said}");
     assert!(ended.status.success(), "{}", ended.status);
-    for name in ["kill", "partition", "power-cut", "disk-freeze", "sync-error", "netns", "local"] {
+    for name in ["kill", "partition", "power-cut", "disk-freeze", "bit-flip", "netns", "local"] {
         assert!(said.lines().any(|line| line.starts_with(name)), "{name} is missing in: {said}");
     }
+    assert_eq!(made_by(&name), [""; 0]);
+    assert!(!folder.exists());
+}
+
+/// Returns the namespaces, links and ledgers of a run, by the name that it gives them.
+fn made_by(name: &str) -> Vec<String> {
+    let folders = ["/run/netns", "/sys/class/net", "/run/steadfast-jepsen"];
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let names = entries.flatten().map(|entry| entry.path().display().to_string());
+    names
+        .filter(|path| path.rsplit('/').next().is_some_and(|last| last.starts_with(name)))
+        .collect()
+}
+
+#[test]
+fn what_a_killed_run_left_is_healed_by_the_next_start() {
+    if std::env::var_os("STEADFAST_TEST_NETNS").is_none_or(|value| value != "1") {
+        drop(writeln!(
+            std::io::stderr(),
+            "SKIPPED, NOT PASSED: healing what a killed run left. Run it as root with \
+             STEADFAST_TEST_NETNS=1"
+        ));
+        return;
+    }
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    let mounts = || std::fs::read_to_string("/proc/self/mounts").expect("it is there");
+    for signal in [Signal::KILL, Signal::INT] {
+        drop(std::fs::remove_dir_all(&folder));
+        let flags = ["run", "--env", "netns", "--dir", dir, "--shards", "1", "--nemesis", "none"];
+        let mut child = jepsen(&flags).stderr(Stdio::null()).spawn().expect("the program starts");
+        let name = format!("sj{:x}", child.id());
+        let patience = Duration::from_secs(60);
+        within(patience, "it runs", || folder.join("history.jsonl").exists().then_some(()));
+        assert!(!made_by(&name).is_empty() && mounts().contains(dir));
+        kill_process(Pid::from_child(&child), signal).expect("it is a child of ours");
+        let ended = child.wait().expect("it is a child of ours");
+        assert!(!ended.success(), "{ended}");
+        within(patience, "its nodes are gone", || processes_of(&folder).is_empty().then_some(()));
+        if signal == Signal::KILL {
+            assert!(!made_by(&name).is_empty(), "nobody was there to remove it");
+            assert!(run(&["doctor"]).status.success());
+        }
+        assert_eq!(made_by(&name), [""; 0]);
+        assert!(!mounts().contains(dir), "{}", mounts());
+    }
+}
+
+#[test]
+fn a_fault_that_was_asked_for_and_skipped_is_never_green() {
+    let _turn = turn();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let folder = root.path().join("run");
+    let dir = folder.to_str().expect("a plain name");
+    let flags = ["run", "-q", "--env", "local", "--dir", dir, "--shards", "1", "--time", "1s"];
+    let ended = run(&[&flags[..], &["--nemesis", "power-cut"]].concat());
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(13), "{said}");
+    assert!(said.contains("power-cut: needs root, and --env netns"), "{said}");
+    assert!(!said.contains("operations ok"), "it was to be quiet: {said}");
+    // Whoever judges it again comes to the same.
+    let again = run(&["check", dir]);
+    assert_eq!(again.status.code(), Some(13));
+    let found = String::from_utf8_lossy(&again.stdout);
+    assert!(found.contains("power-cut with evidence: 0 where 1 are the least"), "{found}");
+}
+
+#[test]
+fn a_violation_is_told_by_the_exit_code_also_to_a_reader_that_has_gone() {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let dir = root.path().to_str().expect("a plain name");
+    let lines = r#"{"index":0,"time":0,"process":1,"type":"invoke","f":"write","key":"k","value":7}
+{"index":1,"time":1,"process":1,"type":"ok","f":"write","key":"k","value":7,"revision":3}
+{"index":2,"time":2,"process":1,"type":"invoke","f":"read","key":"k"}
+{"index":3,"time":3,"process":1,"type":"ok","f":"read","key":"k","value":null}
+"#;
+    std::fs::write(root.path().join("history.jsonl"), lines).expect("there is room for a file");
+    let mut check = jepsen(&["check", dir, "-o", "json"]);
+    check.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("the program starts");
+    drop(check.stdout.take());
+    let ended = check.wait_with_output().expect("it is a child of ours");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(11), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_cluster_that_is_there_is_driven_and_left_as_it_was() {
+    let cluster = Cluster::found_with("", 2);
+    cluster.put(0, "mine", b"stays");
+    let keys = || {
+        let view = cluster.view(0).expect("it answers");
+        let shards = view["shards"].as_array().expect("a list").clone();
+        shards.iter().map(|shard| shard["keys"].as_u64().expect("a count")).sum::<u64>()
+    };
+    let before = keys();
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let endpoint = format!("http://{}", cluster.nodes[0].http);
+    for (name, faults) in [("none", &[][..]), ("transfer", &["--nemesis", "transfer"])] {
+        let folder = root.path().join(name);
+        let dir = folder.to_str().expect("a plain name");
+        let common = ["run", "--endpoint", &endpoint, "--dir", dir, "--time", "4s"];
+        let ended = run(&[&common[..], &["--concurrency", "6"], faults].concat());
+        assert_right(&ended, &folder);
+        let results = read(&folder.join("results.json"));
+        let checkers = results["checkers"].as_array().expect("a list");
+        // The others are known from the one that was named.
+        let replicas = checkers.iter().find(|it| it["checker"] == "replicas");
+        assert!(replicas.is_some_and(|it| it["verdict"] == "valid"), "{results}");
+        let faults = read(&folder.join("run.json"))["outcome"]["faults"].take();
+        assert_eq!(0 < faults["transfer"]["bit"].as_u64().unwrap_or(0), name == "transfer");
+        within(Duration::from_secs(10), "its keys are gone", || (keys() == before).then_some(()));
+    }
+    assert_eq!(cluster.get(1, "mine").as_deref(), Some(&b"stays"[..]));
+    let dir = root.path().join("kill");
+    let dir = dir.to_str().expect("a plain name");
+    let refused = run(&["run", "--endpoint", &endpoint, "--dir", dir, "--nemesis", "kill"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("nothing of theirs is broken"), "{said}");
 }

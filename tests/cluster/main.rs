@@ -7,6 +7,7 @@
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
 //!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
+//!   data         counting, transactions, many keys at once
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
@@ -22,6 +23,7 @@
 use std::time::{Duration, Instant};
 
 mod client;
+mod data;
 mod dev;
 mod directories;
 mod founding;

@@ -30,10 +30,15 @@ pub const PATH: &str = "/v1/kv";
 
 /// Returns the path, and the query if it needs one, of `key`.
 pub fn target(key: &[u8]) -> String {
+    target_at(PATH, key)
+}
+
+/// Returns the same for another place where keys are named, such as `/v1/incr`.
+pub fn target_at(path: &str, key: &[u8]) -> String {
     if needs_key64(key) {
-        format!("{PATH}?key64={}", to_key64(key))
+        format!("{path}?key64={}", to_key64(key))
     } else {
-        format!("{PATH}/{}", percent_encoding::percent_encode(key, ESCAPED))
+        format!("{path}/{}", percent_encoding::percent_encode(key, ESCAPED))
     }
 }
 

@@ -5,11 +5,15 @@
 pub mod cluster;
 pub mod duration;
 pub mod header;
+pub mod incr;
 pub mod key;
 pub mod limits;
+pub mod number;
+pub mod ops;
 pub mod problem;
 pub mod routing;
 pub mod slot;
+pub mod txn;
 
 use std::time::Duration;
 

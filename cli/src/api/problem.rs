@@ -18,6 +18,16 @@ pub mod code {
     pub const NOT_FOUND: [&str; 3] = [KEY_NOT_FOUND, NO_SUCH_SHARD, NO_SUCH_NODE];
     /// The condition of a write did not hold.
     pub const PRECONDITION_FAILED: &str = "precondition-failed";
+    /// What is stored is no number that could be added to.
+    pub const NOT_A_NUMBER: &str = "not-a-number";
+    /// The sum would pass a bound of the request.
+    pub const PAST_BOUND: &str = "past-bound";
+    /// The sum would not fit into 64 bits.
+    pub const OVERFLOW: &str = "overflow";
+    /// The keys of a transaction are in several slots.
+    pub const CROSS_SLOT: &str = "cross-slot";
+    /// Nothing was counted, for what the key holds: the request's own conditions did not hold.
+    pub const UNCOUNTED: [&str; 3] = [NOT_A_NUMBER, PAST_BOUND, OVERFLOW];
     /// The key cannot be sent in a path.
     pub const KEY_NEEDS_KEY64: &str = "key-needs-key64";
     /// Another node leads, and the request was not to be forwarded.

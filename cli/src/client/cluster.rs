@@ -6,7 +6,8 @@ use reqwest::Method;
 
 use super::{Call, Client, ClientError};
 use crate::api::cluster::{
-    ClusterView, InitAnswer, InitRequest, SnapshotAnswer, TransferAnswer, TransferRequest, Version,
+    ClusterView, InitAnswer, InitRequest, ShardHash, SnapshotAnswer, TransferAnswer,
+    TransferRequest, Version,
 };
 
 /// How long founding a cluster takes at most: the server's longest timeout.
@@ -20,12 +21,9 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
 impl Client {
     /// Founds a cluster, or goes on with an earlier call.
     pub async fn init(&self, request: &InitRequest) -> Result<InitAnswer, ClientError> {
-        let body = serde_json::to_vec(request).expect("strings and numbers become JSON");
         let call = Call {
-            headers: vec![("content-type", "application/json".to_owned())],
-            body: body.into(),
             patience: INIT_TIMEOUT,
-            ..Call::new(Method::POST, "/v1/cluster/init".to_owned())
+            ..Call::post_json("/v1/cluster/init".to_owned(), request)
         };
         self.send(call).await?.json(true)
     }
@@ -36,12 +34,8 @@ impl Client {
         shard: u32,
         to: u32,
     ) -> Result<TransferAnswer, ClientError> {
-        let body = serde_json::to_vec(&TransferRequest { to }).expect("a number becomes JSON");
-        let call = Call {
-            headers: vec![("content-type", "application/json".to_owned())],
-            body: body.into(),
-            ..Call::new(Method::POST, format!("/v1/shards/{shard}/transfer-leader"))
-        };
+        let target = format!("/v1/shards/{shard}/transfer-leader");
+        let call = Call::post_json(target, &TransferRequest { to });
         self.send(call).await?.json(true)
     }
 
@@ -61,6 +55,17 @@ impl Client {
             patience: VIEW_TIMEOUT,
             takes_timeout: false,
             ..Call::new(Method::GET, "/v1/cluster".to_owned())
+        };
+        self.send_to(&endpoint, &call).await?.json(false)
+    }
+
+    /// Returns the hash of the state of the replica that the node at `endpoint` keeps.
+    pub async fn shard_hash(&self, endpoint: &str, shard: u32) -> Result<ShardHash, ClientError> {
+        let endpoint = super::endpoint(endpoint)?;
+        let call = Call {
+            patience: VIEW_TIMEOUT,
+            takes_timeout: false,
+            ..Call::new(Method::GET, format!("/v1/shards/{shard}/hash"))
         };
         self.send_to(&endpoint, &call).await?.json(false)
     }

@@ -54,6 +54,15 @@ pub struct Facts {
     pub map_epoch: u64,
 }
 
+/// What a key is, by the word of a node that refused a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Its version; `None`: there is no such key.
+    pub revision: Option<u64>,
+    /// Where the answer comes from.
+    pub facts: Facts,
+}
+
 /// What a read asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
@@ -180,8 +189,25 @@ impl Client {
     }
 }
 
+impl ClientError {
+    /// Returns what the key is, if that is why a condition was refused.
+    pub fn current(&self) -> Option<Current> {
+        match self {
+            Self::Problem { problem, headers, .. } if problem.code == code::PRECONDITION_FAILED => {
+                let revision = number(headers, header::REVISION);
+                Some(Current { revision, facts: Facts::of(headers) })
+            }
+            Self::Problem { .. }
+            | Self::BadEndpoint { .. }
+            | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Strange { .. } => None,
+        }
+    }
+}
+
 impl Condition {
-    fn headers(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Always => vec![],
             Self::Absent => vec![("if-none-match", "*".to_owned())],
@@ -207,7 +233,7 @@ impl Answer {
 
 impl Facts {
     /// Reads them from the headers of an answer.
-    fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
             shard: number(headers, header::SHARD).unwrap_or_default(),
             node: number(headers, header::NODE).unwrap_or_default(),

@@ -29,17 +29,21 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::duration::format_ms;
+use crate::api::header;
 use crate::api::problem::Problem;
 
 pub mod cluster;
 mod curl;
 pub mod error;
+pub mod incr;
 pub mod kv;
 mod route;
 pub mod token;
+pub mod txn;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +80,8 @@ pub struct Client {
     router: Option<Arc<route::Router>>,
     token: Option<token::Token>,
     curl: Option<Arc<curl::Curl>>,
+    /// No node may pass a request on.
+    direct: bool,
 }
 
 /// One request.
@@ -117,7 +123,7 @@ impl Client {
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout, router: None, token: None, curl: None })
+        Ok(Self { http, endpoints, timeout, router: None, token: None, curl: None, direct: false })
     }
 
     /// Returns the same client, which shows this token with each request.
@@ -136,6 +142,13 @@ impl Client {
     ) -> Self {
         let curl = curl::Curl { show: Box::new(show), token_file };
         Self { curl: Some(Arc::new(curl)), ..self }
+    }
+
+    /// Returns a client whose requests about keys no node passes on: one that does not lead refuses
+    /// (421), has done nothing, and says who leads. For callers that keep a table of leaders themselves.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -188,6 +201,9 @@ impl Client {
         if let Some(curl) = &self.curl {
             curl.show(&url, call);
         }
+        if self.direct {
+            request = request.header(header::ROUTE, "local");
+        }
         let sent = request.body(call.body.clone()).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -233,6 +249,16 @@ impl Call {
             push_parameter(&mut target, "timeout", &format_ms(ms));
         }
         target
+    }
+
+    /// Returns a request with a JSON body.
+    fn post_json(target: String, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("strings and numbers become JSON");
+        Self {
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.into(),
+            ..Self::new(Method::POST, target)
+        }
     }
 }
 

@@ -17,8 +17,10 @@ use crate::output::{Format, Output, Style};
 pub mod cluster;
 pub mod del;
 pub mod get;
+pub mod incr;
 pub mod put;
 pub mod shard;
+pub mod txn;
 pub mod version;
 
 #[cfg(test)]
@@ -100,6 +102,12 @@ pub enum Command {
     /// Delete a key
     #[command(long_about = del::HELP)]
     Del(del::Del),
+    /// Add to the number under a key
+    #[command(long_about = incr::HELP)]
+    Incr(incr::Incr),
+    /// Change several keys at once, or none
+    #[command(long_about = txn::HELP)]
+    Txn(txn::Txn),
     /// Print the version of this program, and that of a node if one can be reached
     #[command(long_about = version::HELP)]
     Version(version::Version),
@@ -161,6 +169,8 @@ impl Command {
             Self::Get(command) => command.run(&client).await,
             Self::Put(command) => command.run(&client).await,
             Self::Del(command) => command.run(&client).await,
+            Self::Incr(command) => command.run(&client).await,
+            Self::Txn(command) => command.run(&client).await,
             Self::Version(command) => Ok(command.run(&client).await),
         }
     }

@@ -55,7 +55,7 @@ impl Put {
     /// Carries it out.
     pub(super) async fn run(self, client: &Client) -> Result<Output, CommandError> {
         let key = key_bytes(self.key)?;
-        let value = read_value(&self.value)?;
+        let value = read_argument(&self.value, VALUE_BYTES_MAX, "a value")?;
         let condition = match self.if_etag {
             Some(etag) => Condition::EtagIs(etag),
             None if self.if_absent => Condition::Absent,
@@ -66,34 +66,42 @@ impl Put {
     }
 }
 
-/// Returns the bytes that `argument` stands for.
-fn read_value(argument: &OsStr) -> Result<Bytes, CommandError> {
+/// Returns the bytes that `argument` stands for: at most so many, as `what` can have.
+pub(super) fn read_argument(
+    argument: &OsStr,
+    bytes_max: usize,
+    what: &str,
+) -> Result<Bytes, CommandError> {
     match argument.as_bytes() {
-        b"-" => read_bounded(std::io::stdin().lock(), "standard input"),
+        b"-" => read_bounded(std::io::stdin().lock(), "standard input", bytes_max, what),
         [b'@', path @ ..] => {
             let path = OsString::from_vec(path.to_vec());
             let name = path.display().to_string();
             let file = File::open(&path).map_err(|error| {
                 usage(&format!("the file {name} cannot be opened: {error}"), "name a file after @")
             })?;
-            read_bounded(file, &name)
+            read_bounded(file, &name, bytes_max, what)
         }
         bytes => Ok(Bytes::copy_from_slice(bytes)),
     }
 }
 
-/// Reads all of `source`, unless that is more than a value can be.
-fn read_bounded(source: impl Read, name: &str) -> Result<Bytes, CommandError> {
+/// Reads all of `source`, unless that is more than there can be.
+fn read_bounded(
+    source: impl Read,
+    name: &str,
+    bytes_max: usize,
+    what: &str,
+) -> Result<Bytes, CommandError> {
     let mut bytes = Vec::new();
-    let bound = VALUE_BYTES_MAX as u64 + 1;
+    let bound = bytes_max as u64 + 1;
     source
         .take(bound)
         .read_to_end(&mut bytes)
         .map_err(|error| usage(&format!("{name} cannot be read: {error}"), "check the file"))?;
-    if VALUE_BYTES_MAX < bytes.len() {
-        let what =
-            format!("{name} has more than the {VALUE_BYTES_MAX} bytes that a value can have");
-        return Err(usage(&what, "split it over several keys"));
+    if bytes_max < bytes.len() {
+        let what = format!("{name} has more than the {bytes_max} bytes that {what} can have");
+        return Err(usage(&what, "split it"));
     }
     Ok(bytes.into())
 }

@@ -13,9 +13,11 @@ use crate::command::cluster::goal::Goal;
 use crate::command::cluster::report::{Report, Shard, Verdict};
 use crate::exit::Exit;
 
+pub mod data;
 mod tables;
 mod topology;
 
+use data::Data;
 use tables::or_dash;
 
 /// How to print results.
@@ -97,6 +99,8 @@ pub enum Output {
         /// What became of it.
         deleted: Deleted,
     },
+    /// Something else came of keys.
+    Data(Data),
     /// A cluster exists.
     Founded {
         /// Which one.
@@ -142,6 +146,7 @@ impl Output {
             Self::Status(report) if report.verdict != Verdict::Healthy => Exit::Unhealthy,
             Self::Topology(report) if report.cluster.is_none() => Exit::Unavailable,
             Self::Waited { goal, report, .. } if !report.meets(*goal) => Exit::WaitDeadline,
+            Self::Data(data) => data.exit(),
             Self::Read { .. }
             | Self::Stored { .. }
             | Self::Deleted { .. }
@@ -176,6 +181,7 @@ impl Output {
                 let each = report.silent.iter().map(|s| format!("{} ({})", s.endpoint, s.why));
                 Some(format!("no answer from {}", each.collect::<Vec<_>>().join(", ")))
             }
+            Self::Data(data) => data.talk(),
             Self::Read { .. }
             | Self::Stored { .. }
             | Self::Deleted { .. }
@@ -215,6 +221,7 @@ impl Output {
                 writeln!(out, "deleted")
             }
             Self::Deleted { .. } => writeln!(out, "was not there"),
+            Self::Data(data) => data.write_table(style, out),
             Self::Founded { answer, .. } => writeln!(out, "cluster {}", answer.cluster),
             Self::Status(report) => tables::status(report, style, out),
             Self::Topology(report) => topology::write(report, style, out),
@@ -244,6 +251,7 @@ impl Output {
             },
             Self::Stored { stored, .. } => stored.etag.clone().into_bytes(),
             Self::Deleted { deleted, .. } => deleted.existed.to_string().into_bytes(),
+            Self::Data(data) => data.raw(),
             Self::Founded { answer, .. } => answer.cluster.clone().into_bytes(),
             Self::Status(report) | Self::Topology(report) | Self::Waited { report, .. } => {
                 report.headline().into_bytes()
@@ -284,6 +292,7 @@ impl Output {
                 put_bytes(&mut object, "key", key);
                 object
             }
+            Self::Data(data) => data.json(),
             Self::Founded { answer, .. } => json!(answer),
             Self::Status(report) | Self::Topology(report) => json_report(report),
             Self::Waited { goal, waited, report } => {

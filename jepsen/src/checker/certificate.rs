@@ -6,12 +6,13 @@
 //! 1. the order that they claim is one (per key, by [`super::witness`]): a key that is linearizable
 //!    only in another order is a violation of this promise, though not of linearizability;
 //! 2. no two mutations of a shard have one revision;
-//! 3. a revision is not above the count of its answer, and what a mutation made is just at it.
+//! 3. a revision is not above the count of its answer, and what a mutation made is just at it;
+//! 4. a compare-and-swap that is refused shows another version than the one it counted on.
 
 use std::collections::BTreeMap;
 
 use super::{CounterExample, Finding, Verdict};
-use crate::history::{Function, History};
+use crate::history::{Function, History, Operation, Outcome, Value};
 
 /// Judges the claims of all answers. `lies` are those of linearizable keys.
 pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
@@ -19,14 +20,22 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
     let mut found = lies;
     let mut claims = 0_usize;
     for (place, operation) in history.operations.iter().enumerate() {
-        let Some(answer) = operation.answer() else { continue };
+        let Some((_, answer)) = operation.told() else { continue };
+        let refused = matches!(operation.outcome, Outcome::Fail(..));
+        if refused
+            && operation.function == Function::Cas
+            && answer.revision == counted_on(operation)
+        {
+            let why = "it was refused, although the key had the very version that it counted on";
+            found.push(CounterExample::of(history, why.to_owned(), vec![place]));
+        }
         let Some((shard, revision)) = answer.shard.zip(answer.revision) else { continue };
         claims += 1;
         let mutates = match operation.function {
-            Function::Write | Function::Cas | Function::Add => true,
+            Function::Write | Function::Cas | Function::Add => !refused,
             // Of one that found nothing it is some other mutation's.
             Function::Read | Function::Delete => false,
-            Function::ReadAll | Function::Fault | Function::Heal => continue,
+            Function::ReadAll | Function::Fault | Function::Heal | Function::Compare => continue,
         };
         let applied = answer.applied.unwrap_or(revision);
         if applied < revision || (mutates && applied != revision) {
@@ -49,4 +58,15 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
     };
     let wrong = if count == 0 { String::new() } else { format!("; wrong: {count}") };
     Finding { checker: "certificate", verdict, grounds: format!("{claims} revisions{wrong}") }
+}
+
+/// The version that a compare-and-swap was to find; none: no key. One that does not say which counts on
+/// a version that there is not.
+fn counted_on(operation: &Operation) -> Option<u64> {
+    match operation.value {
+        Value::Pair(None, _) => None,
+        Value::Pair(Some(_), _) | Value::Null | Value::One(_) | Value::Many(_) => {
+            operation.counts_on.or(Some(u64::MAX))
+        }
+    }
 }

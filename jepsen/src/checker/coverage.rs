@@ -5,6 +5,8 @@
 //! that was tried, in each phase (before the first fault, until the last healing, after it) and of
 //! each shard; of changes of leader, as terms of answers show them; and each fault must have *bitten*,
 //! by evidence that whoever broke things took down. Whatever is missed makes the verdict unknown.
+//! What the least is goes with the history (`judge.json`): a run writes down what it was asked for, so
+//! that a fault that was skipped, or that there was no time for, is missed whenever it is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +16,7 @@ use super::{Finding, Verdict};
 use crate::history::{Function, History, Outcome, Term, faults};
 
 /// The least that is enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Minima {
     /// Acknowledged operations.
@@ -27,11 +29,21 @@ pub struct Minima {
     pub ok_per_shard: u64,
     /// Changes of leader, of all shards together.
     pub leader_changes: u64,
+    /// Faults of each kind that there is evidence of. A run has those that it was asked for here, so
+    /// that one that was skipped is missed.
+    pub faults: BTreeMap<String, u64>,
 }
 
 impl Default for Minima {
     fn default() -> Self {
-        Self { ok: 100, ok_per_function: 1, ok_per_phase: 1, ok_per_shard: 1, leader_changes: 0 }
+        Self {
+            ok: 100,
+            ok_per_function: 1,
+            ok_per_phase: 1,
+            ok_per_shard: 1,
+            leader_changes: 0,
+            faults: BTreeMap::new(),
+        }
     }
 }
 
@@ -46,7 +58,7 @@ struct Counts {
 }
 
 /// Judges whether enough was done.
-pub fn coverage(history: &History, minima: Minima) -> Finding {
+pub fn coverage(history: &History, minima: &Minima) -> Finding {
     let counts = Counts::of(history);
     let leader_changes = counts.leader_changes();
     let mut missed = Vec::new();
@@ -67,6 +79,10 @@ pub fn coverage(history: &History, minima: Minima) -> Finding {
     }
     least("changes of leader".to_owned(), leader_changes, minima.leader_changes);
     let faults = faults(history);
+    for (name, count) in &minima.faults {
+        let bit = faults.iter().filter(|fault| fault.name == *name && fault.bit == Some(true));
+        least(format!("{name} with evidence"), bit.count() as u64, *count);
+    }
     for fault in faults.iter().filter(|fault| fault.bit != Some(true)) {
         let (name, at_ms) = (&fault.name, fault.from_ns / 1_000_000);
         missed.push(format!("nothing shows that the {name} at {at_ms} ms did anything"));
@@ -132,6 +148,7 @@ pub fn name(function: Function) -> &'static str {
         Function::ReadAll => "readings of the set",
         Function::Fault => "faults",
         Function::Heal => "healings",
+        Function::Compare => "comparisons of replicas",
     }
 }
 
@@ -146,5 +163,6 @@ pub fn verb(function: Function) -> &'static str {
         Function::ReadAll => "read all:",
         Function::Fault => "break",
         Function::Heal => "heal",
+        Function::Compare => "compare",
     }
 }

@@ -6,8 +6,9 @@
 //! *What counts.* Mutations that were acknowledged or may have happened, and reads that promise to be
 //! linearizable; asked again with lease reads among them, which promise the same while clocks keep
 //! their rate. Stale reads are for [`super::stale`]. What an answer promises is what it says itself,
-//! which must not be less than what was asked for. A refused compare-and-swap says nothing: it was
-//! decided by a version, and which one its client had in hand is not in the history.
+//! which must not be less than what was asked for. A refused compare-and-swap counts
+//! as a read, for it shows the version that the key has: if the value of that is known. One that shows
+//! nothing says nothing.
 //!
 //! *Keys that expire.* That a value is gone says nothing by itself, so absences of such a key are
 //! left out here and judged with log time in [`super::ttl`]. What remains still must have an order.

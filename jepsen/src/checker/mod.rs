@@ -10,6 +10,7 @@
 //!   stale          an answer is as old as it admits, and no older
 //!   ttl            a key expires by log time, not earlier, not later, and for ever
 //!   set            what was added is in each later reading of the set
+//!   replicas       those of a shard that applied the same entries have the same state
 //!   liveness       after the healing, every shard serves again
 //!   coverage       enough was done, under faults that bit, for green to mean anything
 //!   minimise       the shortest part of a history that is still a violation
@@ -35,6 +36,7 @@ pub mod liveness;
 pub mod minimise;
 pub mod monotonic;
 pub mod register;
+pub mod replicas;
 pub mod search;
 pub mod set;
 pub mod stale;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use super::register::promised;
 use super::{CounterExample, Finding, Verdict};
-use crate::history::{History, Mode, Outcome};
+use crate::history::{History, Mode};
 
 /// The highest that was answered so far, and by which operation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +27,7 @@ pub fn monotonic(history: &History) -> Option<Finding> {
     // The beginnings and ends of answered operations, in their order; an operation by its place.
     let mut events: Vec<(u64, bool, usize)> = Vec::new();
     for (place, operation) in history.operations.iter().enumerate() {
-        let Outcome::Ok(end, answer) = &operation.outcome else { continue };
+        let Some((end, answer)) = operation.told() else { continue };
         if answer.shard.is_some() && promised(operation) != Some(Mode::Stale) {
             events.push((operation.call.index, true, place));
             events.push((end.index, false, place));
@@ -38,7 +38,7 @@ pub fn monotonic(history: &History) -> Option<Finding> {
     let mut floors: BTreeMap<usize, Highest> = BTreeMap::new();
     let (mut verdict, mut count) = (Verdict::Valid, 0_usize);
     for (_, is_call, place) in events {
-        let Some(answer) = history.operations[place].answer() else { continue };
+        let Some((_, answer)) = history.operations[place].told() else { continue };
         let shard = highest.entry(answer.shard.unwrap_or_default()).or_default();
         if is_call {
             floors.insert(place, *shard);

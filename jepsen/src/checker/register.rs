@@ -1,6 +1,8 @@
 //! A key as a register: what its operations did to it, without the rest.
 
-use crate::history::{Answer, Function, History, Mode, Operation, Outcome, Value};
+use std::collections::BTreeMap;
+
+use crate::history::{Answer, Function, History, KeyId, Mode, Operation, Outcome, Value};
 
 /// What an operation does to a register, and what it saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub enum Step {
     Cas(Option<u64>, u64),
     /// Left nothing behind.
     Delete,
-    /// Saw anything but this value. Of foreign histories alone: ours take a refusal as nothing.
+    /// Saw anything but this value. Of foreign histories alone: of ours a refusal says what it saw.
     Refused(Option<u64>),
 }
 
@@ -88,15 +90,19 @@ impl Step {
     }
 }
 
+/// Values by key and version, as acknowledged answers tell them.
+type Versions = BTreeMap<(KeyId, u64), u64>;
+
 /// Returns the registers of a history, by [`crate::history::KeyId`], without stale reads.
 pub fn registers(history: &History) -> Vec<Register> {
     let mut registers = vec![Register::default(); history.keys.len()];
+    let versions = versions(history);
     for (place, operation) in history.operations.iter().enumerate() {
         let Some(key) = operation.key else { continue };
         let register = &mut registers[key.0 as usize];
         let ttl = operation.ttl_ms.is_some() && operation.function != Function::Read;
         register.expires |= ttl;
-        if let Some(op) = op(place, operation) {
+        if let Some(op) = op(place, operation, &versions) {
             register.leased |= promised(operation) == Some(Mode::Lease);
             register.ops.push(op);
         }
@@ -109,15 +115,17 @@ pub fn promised(operation: &Operation) -> Option<Mode> {
     operation.answer().and_then(|answer| answer.mode).or(operation.mode)
 }
 
-/// Returns an operation as a step; `None` for one that did certainly nothing, is a read without
-/// an answer, or is no matter of registers.
-fn op(place: usize, operation: &Operation) -> Option<Op> {
-    let answer = match &operation.outcome {
-        Outcome::Ok(_, answer) => Some(&**answer),
-        Outcome::Open(..) => None,
-        Outcome::Fail(..) => return None,
+/// Returns an operation as a step; `None` for one that did certainly nothing and saw nothing, is a
+/// read without an answer, or is no matter of registers.
+fn op(place: usize, operation: &Operation, versions: &Versions) -> Option<Op> {
+    let (answer, step) = match &operation.outcome {
+        Outcome::Ok(_, answer) => (Some(&**answer), step(operation, Some(answer))?),
+        Outcome::Open(..) => (None, step(operation, None)?),
+        Outcome::Fail(_, _, told) => {
+            let answer = told.as_deref()?;
+            (Some(answer), shown(operation, answer, versions)?)
+        }
     };
-    let step = step(operation, answer)?;
     Some(Op {
         place,
         call: operation.call.index,
@@ -127,6 +135,36 @@ fn op(place: usize, operation: &Operation) -> Option<Op> {
         applied: answer.and_then(|answer| answer.applied),
         log_time_ms: answer.and_then(|answer| answer.log_time_ms),
     })
+}
+
+/// What a condition that did not hold has seen: the version that it was refused with, and by that the
+/// value. `None`: of this version nobody knows the value.
+fn shown(operation: &Operation, answer: &Answer, versions: &Versions) -> Option<Step> {
+    match answer.revision {
+        None => Some(Step::Read(None)),
+        Some(revision) => {
+            let value = versions.get(&(operation.key?, revision))?;
+            Some(Step::Read(Some(*value)))
+        }
+    }
+}
+
+fn versions(history: &History) -> Versions {
+    let mut versions = Versions::new();
+    for operation in &history.operations {
+        let Some((key, answer)) = operation.key.zip(operation.answer()) else { continue };
+        let value = match (operation.function, &operation.value, &answer.value) {
+            (Function::Read, _, Value::One(value))
+            | (Function::Write | Function::Add, Value::One(value), _)
+            | (Function::Cas, Value::Pair(_, value), _) => *value,
+            _ => continue,
+        };
+        if let Some(revision) = answer.revision {
+            // Two values of one version are for the certificate.
+            versions.entry((key, revision)).or_insert(value);
+        }
+    }
+    versions
 }
 
 fn step(operation: &Operation, answer: Option<&Answer>) -> Option<Step> {
@@ -146,7 +184,8 @@ fn step(operation: &Operation, answer: Option<&Answer>) -> Option<Step> {
             | Function::Cas
             | Function::ReadAll
             | Function::Fault
-            | Function::Heal,
+            | Function::Heal
+            | Function::Compare,
             _,
         ) => None,
     }

@@ -9,15 +9,18 @@
 //!    explains it. What was written last is told by revision and count: an absence at count `a` is of
 //!    the mutation of its key with the highest revision up to `a`. If an open mutation of the key began
 //!    before the absence ended, it may explain it, and nothing is said;
-//! 3. *for ever*: in the order of counts and log times, a value that was absent is not seen again.
+//! 3. *for ever*: in the order of counts and log times, a value that was absent is not seen again;
+//! 4. *as told*: what an answer says is left of a value is more than nothing and ends by its deadline;
+//!    of a value without a deadline none says anything. That holds right after the write, too.
 //!
 //! A write without an answer names no log time and has no deadline here; what it left is judged by 3
-//! alone. Rules 2 and 3 rely on revisions, which [`super::certificate`] checks.
+//! alone. An open write without a ttl explains no absence. Rules 2 to 4 rely on revisions, which
+//! [`super::certificate`] checks.
 
 use std::collections::BTreeMap;
 
 use super::{CounterExample, Finding, Verdict};
-use crate::history::{Function, History, KeyId, Outcome, Value};
+use crate::history::{Function, History, KeyId, Operation, Outcome, Value};
 
 /// A mutation of a key that was acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +33,16 @@ struct Stored {
 /// What was read of a key: count, log time, value, the value's revision, place.
 type Seen = (u64, u64, Option<u64>, Option<u64>, usize);
 
+/// What is said of what is left: that, the log time, the revision, place.
+type Left = (Option<u64>, u64, u64, usize);
+
 #[derive(Debug, Default)]
 struct Key {
     /// By revision.
     stored: BTreeMap<u64, Stored>,
     seen: Vec<Seen>,
-    /// Where the first mutation began whose outcome is unknown.
+    left: Vec<Left>,
+    /// Where the first mutation began that explains an absence, if it was done, which nobody knows.
     first_open: Option<u64>,
     expires: bool,
 }
@@ -55,7 +62,8 @@ pub fn ttl(history: &History) -> Option<Finding> {
         key.seen.sort_unstable();
         reads += key.seen.len();
         expired += key.seen.iter().filter(|seen| key.has_expired(seen)).count();
-        let wrong = key.wrong(history).map_or(Verdict::Valid, Verdict::Invalid);
+        let wrong = key.wrong(history).or_else(|| key.told_wrongly(history));
+        let wrong = wrong.map_or(Verdict::Valid, Verdict::Invalid);
         verdict = verdict.and(wrong);
     }
     if expired == 0 {
@@ -74,7 +82,7 @@ impl Key {
         self.expires |= mutates && operation.ttl_ms.is_some();
         let answer = match &operation.outcome {
             Outcome::Ok(_, answer) => answer,
-            Outcome::Open(..) if mutates => {
+            Outcome::Open(..) if mutates && goes(operation) => {
                 self.first_open.get_or_insert(operation.call.index);
                 return;
             }
@@ -85,6 +93,9 @@ impl Key {
             (Value::One(value) | Value::Pair(_, value), _) if mutates => Some(*value),
             _ => None,
         };
+        if let Some(((at, revision), _)) = answer.log_time_ms.zip(answer.revision).zip(value) {
+            self.left.push((answer.ttl_ms, at, revision, place));
+        }
         if mutates {
             let deadline_ms = operation.ttl_ms.zip(answer.log_time_ms).map(|(ttl, at)| ttl + at);
             if let Some(revision) = answer.revision {
@@ -93,6 +104,25 @@ impl Key {
         } else if let Some((applied, at)) = answer.applied.zip(answer.log_time_ms) {
             self.seen.push((applied, at, value, answer.revision, place));
         }
+    }
+
+    /// An answer says of what is left what cannot be.
+    fn told_wrongly(&self, history: &History) -> Option<CounterExample> {
+        self.left.iter().find_map(|&(left_ms, at, revision, place)| {
+            let stored = self.stored.get(&revision)?;
+            let why = match (left_ms, stored.deadline_ms) {
+                (None, _) => return None,
+                (Some(1..), Some(deadline_ms)) if at + left_ms? <= deadline_ms => return None,
+                (Some(left_ms), Some(deadline_ms)) => format!(
+                    "{left_ms} ms are said to be left, where by log time it is {} ms",
+                    deadline_ms.saturating_sub(at)
+                ),
+                (Some(left_ms), None) => {
+                    format!("{left_ms} ms are said to be left of what has no deadline")
+                }
+            };
+            Some(CounterExample::of(history, why, vec![stored.place, place]))
+        })
     }
 
     fn has_expired(&self, &(applied, at, value, ..): &Seen) -> bool {
@@ -145,4 +175,9 @@ impl Key {
         let absent = since.find(|seen| seen.2.is_none())?;
         Some(("it was absent, and then it was there again".to_owned(), absent.4))
     }
+}
+
+/// A mutation that leads to an absence, sooner or later.
+fn goes(operation: &Operation) -> bool {
+    operation.function == Function::Delete || operation.ttl_ms.is_some()
 }

@@ -89,7 +89,8 @@ pub fn read(dir: &Path) -> Result<History, CommandError> {
     history::read(&path).map_err(|source| CommandError::History { path, source })
 }
 
-fn settings(dir: &Path) -> Result<Settings, CommandError> {
+/// Returns how the history of a run is to be judged.
+pub(super) fn settings(dir: &Path) -> Result<Settings, CommandError> {
     let path = dir.join(folder::SETTINGS);
     match fs::read(&path) {
         Ok(text) => {

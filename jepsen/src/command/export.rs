@@ -71,6 +71,15 @@ pub fn edn(history: &History) -> String {
         );
         lines.push((index, line));
     }
+    for event in &history.comparisons {
+        let (index, time) = (event.index, event.time_ns);
+        let (shard, said) = (event.shard.unwrap_or_default(), serde_json::json!(event.replicas));
+        let said = said.to_string();
+        let line = format!(
+            "{{:index {index}, :time {time}, :process :observer, :type :info, :f :compare, :value {said:?}, :shard {shard}}}"
+        );
+        lines.push((index, line));
+    }
     lines.sort_unstable_by_key(|(index, _)| *index);
     lines.into_iter().fold(String::new(), |text, (_, line)| text + &line + "\n")
 }
@@ -83,7 +92,7 @@ fn line(history: &History, operation: &Operation, at: Moment, kind: &str) -> Str
         Function::Delete => "delete",
         Function::Add => "add",
         Function::ReadAll => "read-all",
-        Function::Fault | Function::Heal => "nemesis",
+        Function::Fault | Function::Heal | Function::Compare => "nemesis",
     };
     let answer = operation.answer().filter(|_| kind == "ok");
     let reads = matches!(operation.function, Function::Read | Function::ReadAll);

@@ -15,6 +15,7 @@ pub mod check;
 pub mod doctor;
 pub mod export;
 pub mod run;
+pub mod test_all;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,9 @@ pub enum Command {
     /// Start a cluster, break it, and judge what its clients saw
     #[command(long_about = run::HELP)]
     Run(Box<run::Run>),
+    /// Run workloads under faults, one after another, and sum up
+    #[command(long_about = test_all::HELP)]
+    TestAll(test_all::TestAll),
     /// Say which faults can be injected here
     #[command(long_about = doctor::HELP)]
     Doctor(doctor::Doctor),
@@ -80,6 +84,7 @@ impl Command {
     pub fn run(self, globals: &Globals, endpoints: Option<&[String]>) -> ExitCode {
         let done = match self {
             Self::Run(run) => run.run(globals, endpoints),
+            Self::TestAll(all) => all.run(globals),
             Self::Doctor(doctor) => doctor.run(),
             Self::Check(check) => check.run(globals),
             Self::Export(export) => export.run(globals),
@@ -133,8 +138,12 @@ fn say(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
-/// Prints data.
-#[expect(clippy::print_stdout, reason = "results go to standard output")]
+/// Prints data. A reader that has seen enough, as `head` has, changes nothing of what was found.
 fn print(text: &str) {
-    println!("{text}");
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) => say(&format!("error: the result cannot be printed: {error}")),
+    }
 }

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandError, check, doctor, say};
 use crate::checker::Verdict;
+use crate::checker::coverage::Minima;
 use crate::env::Kind;
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
@@ -33,8 +34,8 @@ All is in one folder: the history, the faults, what the nodes said, the verdict,
 at. Ctrl-C heals everything; so does the next run, if this one is killed.
 
 Exits with 0 if all is proven right, 11 if something is proven wrong, 13 if something could not be
-decided, or too little was done or broken to tell; with 10 if all is right but a node did not serve
-again, and with 1 if all is right but a node panicked or ended by itself.";
+decided, or too little was done or broken to tell, as when a fault that was asked for was skipped;
+with 10 if all is right but a node did not serve again, and with 1 if all is right but a node panicked or ended by itself.";
 
 /// Where runs are kept if nobody says.
 const FOLDER: &str = "jepsen-runs";
@@ -46,7 +47,8 @@ pub struct Run {
     #[arg(long, value_name = "NAME", default_value = "register")]
     workload: Workload,
 
-    /// What is broken, several with commas; `none`: nothing [default: kill,partition,pause]
+    /// What is broken, several with commas; `none`: nothing [default: kill,partition,pause; with
+    /// --endpoint none, where there is transfer alone]
     #[arg(long, value_name = "NAMES", value_parser = nemeses)]
     nemesis: Option<Nemeses>,
 
@@ -99,8 +101,11 @@ impl Run {
         globals: &Globals,
         endpoints: Option<&[String]>,
     ) -> Result<Exit, CommandError> {
-        let options = self.options().map_err(CommandError::Asked)?;
-        say(&format!("seed {}, in {}", options.seed, options.folder.display()));
+        let ours = endpoints.is_none();
+        let options = self.options(ours, globals.quiet).map_err(CommandError::Asked)?;
+        if !globals.quiet {
+            say(&format!("seed {}, in {}", options.seed, options.folder.display()));
+        }
         // Nodes die with the thread that started them: it must be this one.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("this machine can make an event queue and a timer");
@@ -111,30 +116,39 @@ impl Run {
                 ran = carry_out(&options, endpoints) => ran,
             }
         })?;
-        tell(&outcome);
+        tell(&outcome, globals.quiet);
         let verdict = check::judge_folder(&options.folder, globals)?;
         Ok(exit(&verdict, &outcome))
     }
 
     /// Returns what this means.
-    fn options(&self) -> Result<Options, String> {
+    fn options(&self, ours: bool, quiet: bool) -> Result<Options, String> {
         let schedule = self.schedule.as_deref().map(read_schedule).transpose()?;
         let seed = self.seed.or(schedule.as_ref().map(|schedule| schedule.seed));
         let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
-        let kind = self.env.unwrap_or_else(doctor::best);
-        if let Some(why) = doctor::missing_for_netns().filter(|_| kind == Kind::Netns) {
-            return Err(format!("--env netns: {why}; `steadfast jepsen doctor` says more"));
-        }
-        let common = || vec![Nemesis::Kill, Nemesis::Partition, Nemesis::Pause];
-        let nemeses = match &schedule {
-            Some(schedule) => schedule.kinds(),
-            None => self.nemesis.clone().map_or_else(common, |nemeses| nemeses.0),
+        // Nothing is made for a cluster that is there.
+        let asked = if ours { self.env } else { Some(Kind::Local) };
+        let (kind, probe) = doctor::kind(asked)?;
+        let nemeses = match (&schedule, &self.nemesis) {
+            (Some(schedule), _) => schedule.kinds(),
+            (None, Some(Nemeses(nemeses))) => nemeses.clone(),
+            (None, None) if ours => vec![Nemesis::Kill, Nemesis::Partition, Nemesis::Pause],
+            (None, None) => Vec::new(),
         };
+        if let Some(other) = nemeses.iter().find(|nemesis| !ours && **nemesis != Nemesis::Transfer)
+        {
+            return Err(format!(
+                "--nemesis {}: with --endpoint the nodes are somebody else's, and nothing of theirs \
+                 is broken; what can be asked of them is transfer, or none",
+                other.name()
+            ));
+        }
         let program = std::env::current_exe()
             .map_err(|error| format!("this program does not know where it is: {error}"))?;
         Ok(Options {
             workload: self.workload,
             nemeses,
+            probe,
             nodes: self.nodes,
             shards: self.shards,
             concurrency: self.concurrency.into(),
@@ -145,32 +159,36 @@ impl Run {
             program,
             commit_s: self.commit,
             schedule,
+            minima: Minima::default(),
+            quiet,
         })
     }
 
     /// Makes the folder of the run.
     fn folder(&self, seed: u64) -> Result<PathBuf, String> {
-        let failed = |path: &Path, error: io::Error| {
-            format!("the folder {} cannot be used: {error}", path.display())
-        };
-        let folder = match &self.dir {
-            Some(folder) => folder.clone(),
-            None => {
-                let workload = format!("{:?}", self.workload).to_lowercase();
-                let name = |n: u32| Path::new(FOLDER).join(format!("{workload}-{seed}-{n}"));
-                (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
-            }
-        };
-        fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
-        let folder = folder.canonicalize().map_err(|error| failed(&folder, error))?;
-        if folder.to_str().is_none() {
-            return Err(format!("the folder {} has a name that is no UTF-8", folder.display()));
-        }
-        match fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
-            Ok(false) => Ok(folder),
-            Ok(true) => Err(format!("the folder {} is not empty: give another", folder.display())),
-            Err(error) => Err(failed(&folder, error)),
-        }
+        let workload = self.workload.name();
+        let name = |n: u32| Path::new(FOLDER).join(format!("{workload}-{seed}-{n}"));
+        let folder = self.dir.clone().unwrap_or_else(|| {
+            (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
+        });
+        fresh_folder(&folder)
+    }
+}
+
+/// Makes a folder that must be empty, and returns its absolute path.
+pub(super) fn fresh_folder(folder: &Path) -> Result<PathBuf, String> {
+    let failed = |path: &Path, error: io::Error| {
+        format!("the folder {} cannot be used: {error}", path.display())
+    };
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let folder = folder.canonicalize().map_err(|error| failed(folder, error))?;
+    if folder.to_str().is_none() {
+        return Err(format!("the folder {} has a name that is no UTF-8", folder.display()));
+    }
+    match fs::read_dir(&folder).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => Ok(folder),
+        Ok(true) => Err(format!("the folder {} is not empty: give another", folder.display())),
+        Err(error) => Err(failed(&folder, error)),
     }
 }
 
@@ -182,14 +200,25 @@ async fn carry_out(options: &Options, endpoints: Option<&[String]>) -> Result<Ou
 }
 
 /// Says what came of it, but for the verdict.
-fn tell(outcome: &Outcome) {
+pub(super) fn tell(outcome: &Outcome, quiet: bool) {
     let Outcome { ok, fail, info, .. } = outcome;
-    say(&format!("{ok} operations ok, {fail} failed, {info} in doubt"));
-    for (name, tally) in &outcome.faults {
-        say(&format!("{name}: {} times, with evidence {} times", tally.tried, tally.bit));
+    if !quiet {
+        say(&format!("{ok} operations ok, {fail} failed, {info} in doubt"));
+        for (name, tally) in &outcome.faults {
+            say(&format!("{name}: {} times, with evidence {} times", tally.tried, tally.bit));
+        }
+        outcome.refused.iter().for_each(|line| say(line));
     }
-    for (name, why) in &outcome.skipped {
-        say(&format!("{name}: skipped, which is not passed: {why}"));
+    if !outcome.skipped.is_empty() {
+        let names: Vec<_> = outcome.skipped.keys().copied().collect();
+        for (name, why) in &outcome.skipped {
+            say(&format!("skipped, which is not passed: {name}: {why}"));
+        }
+        say(&format!(
+            "so the verdict is unknown at best: see `steadfast jepsen doctor`, or ask for faults \
+             without {}",
+            names.join(" and ")
+        ));
     }
     for line in outcome.ended.iter().chain(&outcome.panics) {
         say(&format!("unexpected: {line}"));
@@ -210,7 +239,7 @@ pub(super) fn exit(verdict: &Verdict, outcome: &Outcome) -> Exit {
 }
 
 /// Waits for somebody to end it.
-async fn ending() -> &'static str {
+pub(super) async fn ending() -> &'static str {
     let listen = |kind| signal(kind).expect("the system lets signals be handled");
     let mut interrupt = listen(SignalKind::interrupt());
     let mut terminate = listen(SignalKind::terminate());

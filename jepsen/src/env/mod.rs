@@ -8,8 +8,10 @@
 //!
 //!   node       the product's program: started, paused, killed
 //!   bridge, proxy, disk, shutdown    the rows above
+//!   damage     bits and ends of a node's files
 //!   ledger     what is made outside of the run's folder, written down first
-//!   pid, tool  processes and programs of the system
+//!   probe      what of it can be done here
+//!   pid, tool, trace    processes and programs of the system
 //! ```
 //!
 //! However a run ends, nothing of it stays. Nodes die with the harness (`--parent`); the rest is in
@@ -22,13 +24,19 @@ use std::path::{Path, PathBuf};
 use tokio::net::TcpListener;
 
 mod bridge;
+pub mod damage;
 pub mod disk;
 pub mod ledger;
 pub mod node;
 pub mod pid;
+pub mod probe;
 mod proxy;
 mod shutdown;
 pub mod tool;
+pub mod trace;
+
+#[cfg(test)]
+mod tests;
 
 use bridge::Bridge;
 use disk::Disk;
@@ -289,15 +297,20 @@ impl Plan {
 
 /// Listens at a port of [`PORTS`] that is free.
 async fn listen() -> Result<TcpListener, EnvError> {
-    let length = u32::from(PORTS.end - PORTS.start);
-    for i in 0..length {
-        let offset = u16::try_from((std::process::id() * 16 + i) % length);
-        let port = PORTS.start + offset.expect("less than a port");
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+    let address = loopback(std::process::id());
+    for port in PORTS {
+        if let Ok(listener) = TcpListener::bind((address, port)).await {
             return Ok(listener);
         }
     }
-    Err(EnvError::new("no port of loopback is free"))
+    Err(EnvError::Other(format!("no port of {address} is free")))
+}
+
+/// Returns the address of a run's own at loopback: no other that lives takes the port of a node of
+/// it while the node is down. A process id has 22 bits.
+fn loopback(pid: u32) -> Ipv4Addr {
+    let [_, high, middle, low] = pid.to_be_bytes();
+    Ipv4Addr::new(127, 64 | (high & 63), middle, low)
 }
 
 fn stays(left: &[String]) -> EnvError {

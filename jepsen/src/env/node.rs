@@ -49,6 +49,8 @@ pub struct Node {
     pub place: Place,
     /// How it ended, each time that it did so by itself.
     pub ended: Vec<String>,
+    /// Why it must not go on, in its own words: then it is not started any more.
+    pub refused: Option<String>,
     state: State,
 }
 
@@ -65,7 +67,7 @@ enum State {
 impl Node {
     /// Makes a node that does not run yet.
     pub fn new(place: Place) -> Self {
-        Self { place, ended: Vec::new(), state: State::Down }
+        Self { place, ended: Vec::new(), refused: None, state: State::Down }
     }
 
     /// Returns where clients reach it.
@@ -91,11 +93,17 @@ impl Node {
         }
     }
 
-    /// Starts it, if it is down.
+    /// Notes that it ended because it must not go on, which is no fault of it.
+    pub fn refuse(&mut self, why: String) {
+        self.ended.pop();
+        self.refused = Some(why);
+    }
+
+    /// Starts it, if it is down and may go on.
     ///
     /// It dies with the *thread* that calls this, which must therefore be the main one.
     pub fn start(&mut self) -> io::Result<()> {
-        if !self.is_down() {
+        if !self.is_down() || self.refused.is_some() {
             return Ok(());
         }
         let place = &self.place;

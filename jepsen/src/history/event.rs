@@ -38,6 +38,8 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<u32>,
     /// The version of the key that was read, or that was made; of a delete that found nothing, none.
+    /// On an `invoke`: the version that a compare-and-swap counts on. On a `fail`: that which the key
+    /// has, as the refusal shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// The shard's count of mutations as of the answer.
@@ -59,15 +61,34 @@ pub struct Event {
     /// once that is known whether it `bit`, with the `evidence` of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<serde_json::Value>,
+    /// Of a comparison: the replicas of the shard that were asked, at about the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<Replica>>,
 }
 
-/// Who does something: a client that does one thing at a time, or whoever breaks things.
+/// What a replica said of its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    /// The node that keeps it.
+    pub node: u32,
+    /// The last entry that it has applied, and the term of that: `None` if it did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<(u64, Term)>,
+    /// The hash of its state as of that entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// Who does something: a client that does one thing at a time, whoever breaks things, or whoever
+/// looks at replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Process {
     /// A client. Its number is not used again after an operation that ended in `info`.
     Client(u64),
     /// Whoever breaks things.
     Nemesis,
+    /// Whoever looks at replicas.
+    Observer,
 }
 
 /// Which part of an operation an event is.
@@ -105,6 +126,8 @@ pub enum Function {
     Fault,
     /// Repairs what was broken.
     Heal,
+    /// Asks the replicas of a shard for the hash of their state.
+    Compare,
 }
 
 /// What is written or was read. Values are unique in a run, so that each says which write it is of.

@@ -10,6 +10,8 @@ use super::event::{Event, Function, Process, Term, Value};
 
 /// The name of whoever breaks things.
 const NEMESIS: &str = "nemesis";
+/// The name of whoever looks at replicas.
+const OBSERVER: &str = "observer";
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,6 +103,7 @@ impl Serialize for Process {
         match self {
             Self::Client(number) => serializer.serialize_u64(*number),
             Self::Nemesis => serializer.serialize_str(NEMESIS),
+            Self::Observer => serializer.serialize_str(OBSERVER),
         }
     }
 }
@@ -117,7 +120,7 @@ impl Visitor<'_> for ProcessVisitor {
     type Value = Process;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the number of a client, or \"{NEMESIS}\"")
+        write!(f, "the number of a client, \"{NEMESIS}\" or \"{OBSERVER}\"")
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Process, E> {
@@ -127,6 +130,7 @@ impl Visitor<'_> for ProcessVisitor {
     fn visit_str<E: Error>(self, name: &str) -> Result<Process, E> {
         match name {
             NEMESIS => Ok(Process::Nemesis),
+            OBSERVER => Ok(Process::Observer),
             _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
         }
     }
@@ -137,6 +141,7 @@ impl fmt::Display for Process {
         match self {
             Self::Client(number) => write!(f, "{number}"),
             Self::Nemesis => f.write_str(NEMESIS),
+            Self::Observer => f.write_str(OBSERVER),
         }
     }
 }

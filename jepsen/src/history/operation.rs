@@ -15,6 +15,8 @@ pub struct History {
     pub keys: Vec<String>,
     /// What the nemesis did, event by event.
     pub faults: Vec<Event>,
+    /// What replicas said of their states, event by event.
+    pub comparisons: Vec<Event>,
     /// How many events there are.
     pub events: u64,
     /// When the last of them was noted.
@@ -44,6 +46,9 @@ pub struct Operation {
     pub ttl_ms: Option<u64>,
     /// The node that was asked.
     pub node: Option<u32>,
+    /// The version that a compare-and-swap counts on, if it is told; none is told of a key that is to
+    /// be absent.
+    pub counts_on: Option<u64>,
     /// When it was invoked.
     pub call: Moment,
     /// How it ended.
@@ -64,8 +69,9 @@ pub struct Moment {
 pub enum Outcome {
     /// It was done, before this moment.
     Ok(Moment, Box<Answer>),
-    /// It was not done and never will be.
-    Fail(Moment, Box<str>),
+    /// It was not done and never will be. If it was a condition that did not hold: what the key is
+    /// instead, which is as good as a read.
+    Fail(Moment, Box<str>, Option<Box<Answer>>),
     /// It may have been done, or may be at any time since it was invoked: its client stopped
     /// waiting then, or the history ends before it did.
     Open(Option<Moment>, Box<str>),
@@ -80,10 +86,20 @@ impl Operation {
         }
     }
 
+    /// What was answered and when: if it was done, or if its condition was found not to hold.
+    pub fn told(&self) -> Option<(Moment, &Answer)> {
+        match &self.outcome {
+            Outcome::Ok(moment, answer) | Outcome::Fail(moment, _, Some(answer)) => {
+                Some((*moment, answer))
+            }
+            Outcome::Fail(_, _, None) | Outcome::Open(..) => None,
+        }
+    }
+
     /// The place by which it took effect, if it did: `u64::MAX` for one that is open.
     pub fn end_index(&self) -> u64 {
         match &self.outcome {
-            Outcome::Ok(moment, _) | Outcome::Fail(moment, _) => moment.index,
+            Outcome::Ok(moment, _) | Outcome::Fail(moment, ..) => moment.index,
             Outcome::Open(..) => u64::MAX,
         }
     }
@@ -91,7 +107,7 @@ impl Operation {
     /// When its client stopped waiting.
     pub fn end(&self) -> Option<Moment> {
         match &self.outcome {
-            Outcome::Ok(moment, _) | Outcome::Fail(moment, _) => Some(*moment),
+            Outcome::Ok(moment, _) | Outcome::Fail(moment, ..) => Some(*moment),
             Outcome::Open(moment, _) => *moment,
         }
     }
@@ -100,7 +116,7 @@ impl Operation {
     pub fn error(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Ok(..) => None,
-            Outcome::Fail(_, error) | Outcome::Open(_, error) => Some(error),
+            Outcome::Fail(_, error, _) | Outcome::Open(_, error) => Some(error),
         }
     }
 }
@@ -193,6 +209,7 @@ impl Pairing {
         self.history.last_ns = event.time_ns;
         match (event.process, event.kind) {
             (Process::Nemesis, _) => self.history.faults.push(event),
+            (Process::Observer, _) => self.history.comparisons.push(event),
             (Process::Client(process), Kind::Invoke) => self.invoke(process, event)?,
             (Process::Client(process), Kind::Ok | Kind::Fail | Kind::Info) => {
                 self.complete(process, event)?;
@@ -232,6 +249,7 @@ impl Pairing {
             mode: event.mode,
             ttl_ms: event.ttl_ms,
             node: event.node,
+            counts_on: event.revision,
             call: Moment { index: event.index, time_ns: event.time_ns },
             outcome: Outcome::Open(None, "no end was noted".into()),
         });
@@ -253,7 +271,10 @@ impl Pairing {
         let moment = Moment { index: event.index, time_ns: event.time_ns };
         let error = || event.error.clone().unwrap_or_default().into();
         operation.outcome = match event.kind {
-            Kind::Fail => Outcome::Fail(moment, error()),
+            Kind::Fail => {
+                let (error, told) = (error(), event.applied.is_some());
+                Outcome::Fail(moment, error, told.then(|| Box::new(answer(event))))
+            }
             Kind::Info => Outcome::Open(Some(moment), error()),
             Kind::Ok | Kind::Invoke => Outcome::Ok(moment, Box::new(answer(event))),
         };

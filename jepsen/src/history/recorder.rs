@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Function, Kind, Mode, Process, Term, Value};
+use super::event::{Event, Function, Kind, Mode, Process, Replica, Term, Value};
 use crate::stopwatch::Stopwatch;
 
 /// Writes a history, one line an event. All clients share one.
@@ -46,6 +46,8 @@ pub struct Call {
     pub ttl_ms: Option<u64>,
     /// The node it asks.
     pub node: Option<u32>,
+    /// The version that it counts on.
+    pub counts_on: Option<u64>,
 }
 
 /// How an operation ended.
@@ -55,6 +57,8 @@ pub enum End {
     Ok(Answer),
     /// It was certainly not done, and never will be: why.
     Fail(String),
+    /// The same, for its condition does not hold: why, and what the key is instead.
+    Refused(String, Answer),
     /// It may have been done, or may be yet: why.
     Info(String),
 }
@@ -100,25 +104,19 @@ impl Recorder {
     /// Notes that an operation begins. To be called before its first byte is sent.
     pub fn invoke(&self, call: Call) -> Begun {
         let event = begun(&call, Kind::Invoke, call.value.clone());
-        self.append(Event { node: call.node, mode: call.mode, ttl_ms: call.ttl_ms, ..event });
+        let (node, mode, ttl_ms, revision) = (call.node, call.mode, call.ttl_ms, call.counts_on);
+        self.append(Event { node, mode, ttl_ms, revision, ..event });
         Begun(call)
     }
 
     /// Notes how an operation ended. To be called once the last byte of its answer was read.
     pub fn complete(&self, Begun(call): Begun, end: End) {
         let event = match end {
-            End::Ok(answer) => Event {
-                mode: answer.mode,
-                ttl_ms: answer.ttl_ms,
-                node: answer.node,
-                shard: answer.shard,
-                revision: answer.revision,
-                applied: answer.applied,
-                term: answer.term,
-                log_time_ms: answer.log_time_ms,
-                staleness_ms: answer.staleness_ms,
-                ..begun(&call, Kind::Ok, answer.value)
-            },
+            End::Ok(answer) => answered(begun(&call, Kind::Ok, answer.value.clone()), &answer),
+            End::Refused(error, answer) => {
+                let event = begun(&call, Kind::Fail, call.value.clone());
+                Event { error: Some(error), ..answered(event, &answer) }
+            }
             End::Fail(error) => {
                 Event { error: Some(error), ..begun(&call, Kind::Fail, call.value.clone()) }
             }
@@ -134,6 +132,12 @@ impl Recorder {
         let event = blank(Process::Nemesis, kind, function);
         self.append(Event { fault: Some(fault), ..event });
         self.lines().flush();
+    }
+
+    /// Notes what the replicas of a shard said of their state.
+    pub fn compare(&self, shard: u32, replicas: Vec<Replica>) {
+        let event = blank(Process::Observer, Kind::Info, Function::Compare);
+        self.append(Event { shard: Some(shard), replicas: Some(replicas), ..event });
     }
 
     /// Notes an event: place and time are set here.
@@ -202,6 +206,22 @@ fn blank(process: Process, kind: Kind, function: Function) -> Event {
         staleness_ms: None,
         error: None,
         fault: None,
+        replicas: None,
+    }
+}
+
+fn answered(event: Event, answer: &Answer) -> Event {
+    Event {
+        mode: answer.mode,
+        ttl_ms: answer.ttl_ms,
+        node: answer.node,
+        shard: answer.shard,
+        revision: answer.revision,
+        applied: answer.applied,
+        term: answer.term,
+        log_time_ms: answer.log_time_ms,
+        staleness_ms: answer.staleness_ms,
+        ..event
     }
 }
 

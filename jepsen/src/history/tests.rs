@@ -85,6 +85,7 @@ fn what_is_recorded_is_read_back() {
         mode: None,
         ttl_ms: None,
         node: Some(1),
+        counts_on: None,
     };
     let write = recorder.invoke(call(1, Function::Write, Value::One(7)));
     let cas = recorder.invoke(call(2, Function::Cas, Value::Pair(Some(7), 8)));
@@ -98,12 +99,22 @@ fn what_is_recorded_is_read_back() {
     recorder.complete(write, End::Ok(answer.clone()));
     recorder.complete(cas, End::Info("timeout".to_owned()));
     let _open = recorder.invoke(call(3, Function::Read, Value::Null));
-    assert_eq!(recorder.finish().expect("it was written"), 6);
+    let swap = Call { counts_on: Some(3), ..call(4, Function::Cas, Value::Pair(Some(7), 9)) };
+    let now = Answer { revision: Some(4), applied: Some(5), value: Value::Null, ..answer.clone() };
+    recorder.complete(recorder.invoke(swap), End::Refused("412".to_owned(), now));
+    recorder.compare(2, vec![Replica { node: 3, as_of: None, hash: None }]);
+    assert_eq!(recorder.finish().expect("it was written"), 9);
     assert!(Recorder::create(&path).is_err(), "a history is not written over");
 
     let history = read(&path).expect("it was written so");
-    let [write, cas, open] = &history.operations[..] else { panic!("{history:?}") };
-    assert_eq!((history.events, history.faults.len(), history.cut_bytes), (6, 1, None));
+    let [write, cas, open, swap] = &history.operations[..] else { panic!("{history:?}") };
+    assert_eq!((history.events, history.faults.len(), history.cut_bytes), (9, 1, None));
+    assert_eq!((history.comparisons.len(), history.comparisons[0].shard), (1, Some(2)));
+    assert_eq!((swap.counts_on, swap.error(), swap.answer()), (Some(3), Some("412"), None));
+    assert_eq!(
+        swap.told().map(|(_, told)| (told.revision, told.applied)),
+        Some((Some(4), Some(5)))
+    );
     assert_eq!(write.answer(), Some(&answer));
     assert_eq!((write.call.index, write.end_index()), (0, 3));
     assert_eq!((cas.end_index(), cas.end().map(|end| end.index)), (u64::MAX, Some(4)));
@@ -130,6 +141,7 @@ fn clients_at_once_leave_one_order() {
                         mode: None,
                         ttl_ms: None,
                         node: None,
+                        counts_on: None,
                     });
                     recorder.complete(begun, End::Ok(Answer::default()));
                 }

@@ -1,5 +1,6 @@
 //! What the nodes say of themselves: who leads, and whether all serve.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use steadfast_cli::api::cluster::{ClusterView, Role};
@@ -40,6 +41,15 @@ impl Observer {
             Some((term(&shard.term), view.node?))
         });
         leaders.max().map(|(_, node)| node)
+    }
+
+    /// Returns the nodes that vote in each shard, as far as any node says.
+    pub async fn voters(&self) -> BTreeMap<u32, BTreeSet<u32>> {
+        let mut voters: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        for shard in self.views().await.iter().flat_map(|view| &view.shards) {
+            voters.entry(shard.id).or_default().extend(&shard.voters);
+        }
+        voters
     }
 
     /// Returns whether every node answers and is ready, and every shard is led.

@@ -24,6 +24,8 @@ pub struct Driver {
     recorder: Arc<Recorder>,
     active: BTreeMap<usize, (Step, Active)>,
     tally: BTreeMap<&'static str, Tally>,
+    /// The one node whose disk is damaged.
+    pub(super) decayed: Option<u32>,
 }
 
 /// How often a kind of fault was tried, and how often it bit.
@@ -39,12 +41,17 @@ impl Driver {
     /// Returns one that has broken nothing yet.
     pub fn new(env: Env, observer: Observer, shards: u32, recorder: Arc<Recorder>) -> Self {
         let (active, tally) = (BTreeMap::new(), BTreeMap::new());
-        Self { env, observer, shards, recorder, active, tally }
+        Self { env, observer, shards, recorder, active, tally, decayed: None }
     }
 
     /// Returns what was done, by kind.
     pub fn tally(&self) -> &BTreeMap<&'static str, Tally> {
         &self.tally
+    }
+
+    /// Returns a number that no damage had before.
+    pub(super) fn count_damages(&self) -> u64 {
+        self.tally.values().map(|tally| tally.tried).sum()
     }
 
     /// Does what the schedule says, from now on. In the end all that it says is healed.
@@ -75,10 +82,9 @@ impl Driver {
         }
         for node in &mut self.env.nodes {
             node.go_on();
-            node.reap();
-            start(node)?;
         }
-        Ok(())
+        self.reap();
+        self.env.nodes.iter_mut().try_for_each(start)
     }
 
     async fn begin(&mut self, i: usize, step: &Step) -> Result<(), EnvError> {

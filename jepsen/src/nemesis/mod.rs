@@ -10,12 +10,14 @@
 //! | `snapshot` | all nodes snapshot all shards | the entry that the snapshot covers |
 //! | `disk-full` | fills the disk | bytes that it took |
 //! | `disk-freeze` | the disk answers no write | it says that it is frozen |
+//! | `bit-flip`, `truncate` | kill, then a bit of the log or of the newest snapshot is flipped, or its file ends early; one node a run | the bytes that are not what they were; and what the node says and does then |
 //! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
 //!
 //! ```text
 //!   schedule    what happens when, from a seed
 //!   driver      does it, undoes it, and notes both in the history
 //!   inject      one fault: done, undone, proved
+//!   transfer    the one fault for clusters of others
 //!   cluster     who leads what
 //! ```
 
@@ -23,13 +25,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::env::Kind;
-use crate::env::tool::{FSFREEZE, STRACE, Tool};
-
 pub mod cluster;
 pub mod driver;
 mod inject;
 pub mod schedule;
+pub mod transfer;
 
 /// A kind of fault.
 #[derive(
@@ -57,6 +57,10 @@ pub enum Nemesis {
     DiskFreeze,
     /// A sync fails.
     SyncError,
+    /// A bit on a disk is not what it was.
+    BitFlip,
+    /// A file ends before its time.
+    Truncate,
 }
 
 impl Nemesis {
@@ -73,6 +77,8 @@ impl Nemesis {
             Self::DiskFull => "disk-full",
             Self::DiskFreeze => "disk-freeze",
             Self::SyncError => "sync-error",
+            Self::BitFlip => "bit-flip",
+            Self::Truncate => "truncate",
         }
     }
 
@@ -82,10 +88,26 @@ impl Nemesis {
             Self::Kill => 300..3000,
             Self::Pause | Self::DiskFreeze => 500..4000,
             Self::Partition => 1500..5000,
-            Self::PowerCut | Self::PowerCutAll => 100..600,
+            Self::PowerCut | Self::PowerCutAll | Self::BitFlip | Self::Truncate => 100..600,
             Self::Transfer | Self::Snapshot => 500..1000,
             Self::DiskFull => 1000..3000,
             Self::SyncError => 1500..2500,
+        }
+    }
+
+    /// Returns whether leaders are expected to change by it.
+    pub fn moves_leaders(self) -> bool {
+        match self {
+            Self::Kill | Self::Partition | Self::PowerCut | Self::PowerCutAll | Self::Transfer => {
+                true
+            }
+            Self::Pause
+            | Self::Snapshot
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError
+            | Self::BitFlip
+            | Self::Truncate => false,
         }
     }
 
@@ -96,18 +118,26 @@ impl Nemesis {
         lasting && matches!(other, Self::Kill | Self::Pause) && self != other
     }
 
-    /// Returns why it cannot be done there, if it cannot.
-    pub fn missing(self, kind: Kind) -> Option<String> {
-        let as_root = |tool: Option<Tool>| match (kind, tool) {
-            (Kind::Local, _) => Some("needs root, and --env netns".to_owned()),
-            (Kind::Netns, Some(tool)) => tool.path().err().map(|error| error.to_string()),
-            (Kind::Netns, None) => None,
-        };
+    /// Returns whether it damages what a node has stored.
+    pub fn damages(self) -> bool {
+        matches!(self, Self::BitFlip | Self::Truncate)
+    }
+
+    /// Returns whether it needs a disk of the node's own.
+    pub fn is_of_disks(self) -> bool {
         match self {
-            Self::Kill | Self::Pause | Self::Partition | Self::Transfer | Self::Snapshot => None,
-            Self::PowerCut | Self::PowerCutAll | Self::DiskFull => as_root(None),
-            Self::DiskFreeze => as_root(Some(FSFREEZE)),
-            Self::SyncError => as_root(Some(STRACE)),
+            Self::Kill
+            | Self::Pause
+            | Self::Partition
+            | Self::Transfer
+            | Self::Snapshot
+            | Self::BitFlip
+            | Self::Truncate => false,
+            Self::PowerCut
+            | Self::PowerCutAll
+            | Self::DiskFull
+            | Self::DiskFreeze
+            | Self::SyncError => true,
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn operation(history: &History, operation: &Operation) -> String {
         Function::Delete => format!("delete {key}"),
         Function::Add => format!("add {asked}"),
         Function::ReadAll => format!("read the set: {}", seen.unwrap_or("?".to_owned())),
-        Function::Fault | Function::Heal => String::new(),
+        Function::Fault | Function::Heal | Function::Compare => String::new(),
     };
     let began = ms(operation.call.time_ns);
     let ended = operation.end().map_or("...".to_owned(), |end| ms(end.time_ns));
@@ -28,7 +28,7 @@ pub fn operation(history: &History, operation: &Operation) -> String {
             let facts = facts.into_iter().filter_map(|(name, it)| Some(format!("{name}{}", it?)));
             facts.collect::<Vec<_>>().join(", ")
         }
-        Outcome::Fail(_, why) => format!("refused: {why}"),
+        Outcome::Fail(_, why, _) => format!("refused: {why}"),
         Outcome::Open(_, why) => format!("unknown: {why}"),
     };
     let line = format!("{began} to {ended} ms  client {}  {what}  {outcome}", operation.process);

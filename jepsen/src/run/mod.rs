@@ -18,7 +18,9 @@
 //! ```text
 //!   options    what was asked for
 //!   phases     the line above
+//!   attend     the same with a cluster of somebody else
 //!   found      a cluster out of nodes
+//!   compare    the states of replicas
 //!   progress   a line a second
 //! ```
 
@@ -26,13 +28,19 @@ use std::path::PathBuf;
 
 use crate::env::EnvError;
 
+mod attend;
+mod compare;
 mod found;
 mod options;
 mod phases;
 mod progress;
 
+#[cfg(test)]
+mod tests;
+
+pub use attend::attend;
 pub use options::{Options, Outcome};
-pub use phases::{attend, run};
+pub use phases::run;
 
 /// Why a run did not come to its end. Nothing was judged.
 #[derive(Debug, thiserror::Error)]

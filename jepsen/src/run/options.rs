@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::checker::coverage::Minima;
 use crate::env::Kind;
+use crate::env::probe::Probe;
+use crate::judge::Settings;
 use crate::nemesis::Nemesis;
 use crate::nemesis::driver::Tally;
 use crate::nemesis::schedule::Schedule;
@@ -19,6 +22,8 @@ pub struct Options {
     pub workload: Workload,
     /// What is broken.
     pub nemeses: Vec<Nemesis>,
+    /// What cannot be done here.
+    pub probe: Probe,
     /// How many nodes.
     pub nodes: u32,
     /// How many shards.
@@ -39,6 +44,10 @@ pub struct Options {
     pub commit_s: Option<u32>,
     /// The faults to follow, instead of drawing some.
     pub schedule: Option<Schedule>,
+    /// The least that must be done; what is asked for above comes on top.
+    pub minima: Minima,
+    /// Whether to keep silent while it runs.
+    pub quiet: bool,
 }
 
 /// What came of a run, judged or not.
@@ -60,6 +69,8 @@ pub struct Outcome {
     pub served_after_ms: Option<u64>,
     /// Nodes that ended although nobody killed them, and how.
     pub ended: Vec<String>,
+    /// Nodes that refused to go on with a damaged disk, as they must, and what they said.
+    pub refused: Vec<String>,
     /// Nodes that panicked: lines of their logs.
     pub panics: Vec<String>,
 }
@@ -72,11 +83,29 @@ impl Outcome {
 }
 
 impl Options {
+    /// Returns how the run is to be judged: each kind of fault that was asked for must have bitten, and
+    /// where several were to move leaders one must have moved. Of the kinds that damage a disk it is the
+    /// first alone, for a node that refuses to go on is hit by no other.
+    pub(super) fn settings(&self, schedule: &Schedule) -> Settings {
+        let mut minima = self.minima.clone();
+        minima.faults.extend(self.nemeses.iter().map(|nemesis| (nemesis.name().to_owned(), 1)));
+        let mut decays = schedule.steps.iter().filter(|step| step.fault.name.damages());
+        let first = decays.next();
+        for step in decays.filter(|step| Some(step.fault.name) != first.map(|it| it.fault.name)) {
+            minima.faults.remove(step.fault.name.name());
+        }
+        let moving = schedule.steps.iter().filter(|step| step.fault.name.moves_leaders());
+        if 1 < moving.count() {
+            minima.leader_changes = minima.leader_changes.max(1);
+        }
+        Settings { minima, ..Settings::default() }
+    }
+
     /// Returns what was asked for, for `run.json`.
     pub(super) fn to_json(&self) -> serde_json::Value {
         let nemeses: Vec<_> = self.nemeses.iter().map(|nemesis| nemesis.name()).collect();
         serde_json::json!({
-            "workload": format!("{:?}", self.workload).to_lowercase(),
+            "workload": self.workload.name(),
             "nemesis": nemeses,
             "nodes": self.nodes,
             "shards": self.shards,

@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use steadfast_cli::client::Client;
 use tokio::time::Instant;
 
+use super::compare::Compare;
 use super::found::{cluster, found, wait_whole};
 use super::progress::{say, show};
 use super::{Options, Outcome, RunError};
 use crate::env::{self, Env, Kind, Plan};
-use crate::folder::{HISTORY, RUN, SCHEDULE};
+use crate::folder::{HISTORY, RUN, SCHEDULE, SETTINGS};
 use crate::history::Recorder;
 use crate::nemesis::Nemesis;
+use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Driver;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::{Shared, Target, Workload};
@@ -33,9 +34,10 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         Schedule::draw(&nemeses, options.nodes, options.shards, main_ms, options.seed)
     });
     write_json(&options.folder.join(SCHEDULE), &json!(schedule))?;
+    write_json(&options.folder.join(SETTINGS), &json!(options.settings(&schedule)))?;
     if options.kind == Kind::Netns {
         for run in env::heal()? {
-            say(&format!("healed what the run {run} had left behind"));
+            say(options.quiet, &format!("healed what the run {run} had left behind"));
         }
     }
     let mut env = Env::make(&Plan {
@@ -47,7 +49,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     })
     .await?;
     let observer = found(&mut env, options.shards).await?;
-    say(&format!("{} nodes and {} shards are up", options.nodes, options.shards));
+    say(options.quiet, &format!("{} nodes and {} shards are up", options.nodes, options.shards));
     let recorder = recorder(&options.folder)?;
     let targets =
         env.nodes.iter().map(|node| Target { id: node.place.id, endpoint: node.endpoint() });
@@ -56,8 +58,9 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         targets.collect(),
         "r".to_owned(),
         options.seed,
-        options.shards,
+        options.workload.keys(options.shards),
     ));
+    let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
@@ -66,16 +69,22 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         driver.follow(&schedule).await?;
         tokio::time::sleep_until(ends).await;
         driver.heal().await?;
+        let left = driver.env.nodes.iter().filter(|node| node.refused.is_none());
+        let left: Vec<_> = left.map(|node| (node.place.id, node.endpoint())).collect();
+        let endpoints: Vec<_> = left.iter().map(|(_, endpoint)| endpoint.clone()).collect();
+        let observer = Observer::new(&endpoints).map_err(|error| cluster(&error))?;
         let served = wait_whole(&observer).await;
         Workload::finish(&shared, clients).await;
-        say("all is healed; every key is read through every node");
+        say(options.quiet, "all is healed; every key is read through every node");
         options.workload.read_all(&shared).await;
+        compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
         Ok::<_, RunError>(served)
     };
     let served = tokio::select! {
         biased;
         worked = worked => worked?,
-        never = show(&shared.counts) => match never {},
+        never = show(options.quiet, &shared.counts) => match never {},
+        never = compare.watch(options.shards) => match never {},
     };
     outcome.served_after_ms = served.map(|after| u64::try_from(after.as_millis()).unwrap_or(0));
     outcome.faults = driver.tally().clone();
@@ -83,48 +92,13 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     Ok(outcome)
 }
 
-/// Drives a cluster that is there already, without faults.
-pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, RunError> {
-    let client = Client::new(endpoints, None).map_err(|error| cluster(&error))?;
-    let (mut targets, mut shards) = (Vec::new(), 0);
-    for endpoint in endpoints {
-        let view = client.view(endpoint).await.map_err(|error| cluster(&error))?;
-        let id = view.node.ok_or_else(|| {
-            RunError::Cluster(format!("the node at {endpoint} belongs to no cluster yet"))
-        })?;
-        shards = shards.max(u32::try_from(view.shards.len()).unwrap_or(u32::MAX));
-        targets.push(Target { id, endpoint: endpoint.clone() });
-    }
-    let recorder = recorder(&options.folder)?;
-    // Keys of nobody else: those of two runs differ by their seed and their process.
-    let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
-    say(&format!("keys begin with {prefix}, and are deleted in the end"));
-    let shared =
-        Arc::new(Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, shards));
-    let worked = async {
-        let clients = options.workload.start(&shared, options.concurrency);
-        tokio::time::sleep(options.time).await;
-        Workload::finish(&shared, clients).await;
-        options.workload.read_all(&shared).await;
-    };
-    tokio::select! {
-        biased;
-        () = worked => {}
-        never = show(&shared.counts) => match never {},
-    }
-    let mut outcome = Outcome::default();
-    conclude(options, &shared, &mut outcome)?;
-    options.workload.clean(&shared, &client).await;
-    Ok(outcome)
-}
-
 /// Returns the faults that can be done here, and says which cannot.
 fn usable(options: &Options, outcome: &mut Outcome) -> Vec<Nemesis> {
     let mut usable = Vec::new();
     for &nemesis in &options.nemeses {
-        match nemesis.missing(options.kind) {
+        match options.probe.missing(nemesis, options.kind) {
             Some(why) => {
-                say(&format!("skipped: {}: {why}", nemesis.name()));
+                say(options.quiet, &format!("skipped: {}: {why}", nemesis.name()));
                 outcome.skipped.insert(nemesis.name(), why);
             }
             None => usable.push(nemesis),
@@ -142,7 +116,9 @@ async fn finish(
 ) -> Result<(), RunError> {
     for node in &mut env.nodes {
         let id = node.place.id;
-        if !node.reap() && !node.stop().await {
+        if let Some(line) = &node.refused {
+            outcome.refused.push(format!("n{id} refused to go on, as it must: {line}"));
+        } else if !node.reap() && !node.stop().await {
             outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
         }
         let ended =
@@ -157,7 +133,11 @@ async fn finish(
     conclude(options, shared, outcome)
 }
 
-fn conclude(options: &Options, shared: &Shared, outcome: &mut Outcome) -> Result<(), RunError> {
+pub(super) fn conclude(
+    options: &Options,
+    shared: &Shared,
+    outcome: &mut Outcome,
+) -> Result<(), RunError> {
     let counts = &shared.counts;
     outcome.ok = counts.ok.load(Ordering::Relaxed);
     outcome.fail = counts.fail.load(Ordering::Relaxed);
@@ -168,12 +148,12 @@ fn conclude(options: &Options, shared: &Shared, outcome: &mut Outcome) -> Result
     write_json(&options.folder.join(RUN), &run)
 }
 
-fn recorder(folder: &Path) -> Result<Arc<Recorder>, RunError> {
+pub(super) fn recorder(folder: &Path) -> Result<Arc<Recorder>, RunError> {
     let path: PathBuf = folder.join(HISTORY);
     Recorder::create(&path).map(Arc::new).map_err(|why| RunError::File { path, why })
 }
 
-fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), RunError> {
+pub(super) fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), RunError> {
     let text = serde_json::to_string_pretty(value).expect("it becomes JSON") + "\n";
     fs::write(path, text).map_err(|why| RunError::File { path: path.to_owned(), why })
 }

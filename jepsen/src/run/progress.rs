@@ -13,13 +13,19 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const INTERVAL_ELSEWHERE: Duration = Duration::from_secs(10);
 
 /// Tells the person something, if someone listens.
-pub(super) fn say(text: &str) {
+pub(super) fn say(quiet: bool, text: &str) {
+    if quiet {
+        return;
+    }
     let clear = if std::io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
     drop(writeln!(std::io::stderr(), "{clear}{text}"));
 }
 
 /// Shows the counts until dropped.
-pub(super) async fn show(counts: &Counts) -> std::convert::Infallible {
+pub(super) async fn show(quiet: bool, counts: &Counts) -> std::convert::Infallible {
+    if quiet {
+        return std::future::pending().await;
+    }
     let terminal = std::io::stderr().is_terminal();
     let interval = if terminal { INTERVAL } else { INTERVAL_ELSEWHERE };
     let began = Instant::now();

@@ -3,16 +3,20 @@
 //! | Workload | Clients | It claims |
 //! |---|---|---|
 //! | `register` | read in all three modes, write, compare-and-swap and delete a few keys at a time | each key is one register: linearizable, or as fresh as the mode promises |
+//! | `cas` | compare-and-swap few keys by versions that are often old, and read, write and delete them | the same, and what a refusal shows is true |
+//! | `ttl` | write keys for 50 ms to 5 s, or for good, and read them in all three modes | a key expires by log time: not earlier, not later, and for ever |
 //! | `set` | add elements, each a key of its own; at the end every key is read through every node | an element that was acknowledged is in the set, one that certainly failed is not |
 //!
 //! Values come from one counter, so each says which write it is of. Clients wait for one answer
-//! before they ask again, and are many; some stick to one node, others ask any. A process whose
+//! before they ask again, and are many: some ask any node, some stick to one, some go to the leader by a
+//! table of their own and are refused where that is wrong. A process whose
 //! operation is in doubt does nothing more: its client goes on under a new number.
 //!
 //! ```text
 //!   answer     what an answer means: ok, fail or info
 //!   session    one client
-//!   register, set    what sessions do
+//!   keys       which keys they use
+//!   register, cas, ttl, set    what sessions do
 //! ```
 
 use std::sync::Arc;
@@ -26,11 +30,14 @@ use tokio::task::JoinSet;
 use crate::history::Recorder;
 
 pub mod answer;
+mod cas;
+mod keys;
 mod register;
 pub mod session;
 mod set;
+mod ttl;
 
-use register::Keys;
+use keys::Keys;
 use session::Session;
 
 /// How long one final read may take, and all of them.
@@ -44,6 +51,10 @@ const FINAL_READERS: usize = 8;
 pub enum Workload {
     /// Reads, writes, swaps and deletes of a few keys.
     Register,
+    /// Swaps of few keys by their versions, which many want.
+    Cas,
+    /// Keys that are written for a while.
+    Ttl,
     /// Elements that are added, and must stay.
     Set,
 }
@@ -93,7 +104,7 @@ impl Shared {
         nodes: Vec<Target>,
         prefix: String,
         seed: u64,
-        shards: u32,
+        keys: Keys,
     ) -> Self {
         Self {
             recorder,
@@ -104,7 +115,7 @@ impl Shared {
             stop: AtomicBool::new(false),
             processes: AtomicU64::new(0),
             values: AtomicU64::new(1),
-            keys: Keys::new(shards),
+            keys,
         }
     }
 
@@ -126,6 +137,28 @@ impl Shared {
 }
 
 impl Workload {
+    /// Returns the keys of a run with so many shards.
+    pub fn keys(self, shards: u32) -> Keys {
+        match self {
+            Self::Register => Keys::new(shards.saturating_mul(2), 1000),
+            // Many clients for one key.
+            Self::Cas => Keys::new(shards, 1000),
+            // Time between two writes of a key; and one of unknown outcome spoils what comes after.
+            Self::Ttl => Keys::new(shards.saturating_mul(10), 150),
+            Self::Set => Keys::new(1, 1),
+        }
+    }
+
+    /// Returns what it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Cas => "cas",
+            Self::Ttl => "ttl",
+            Self::Set => "set",
+        }
+    }
+
     /// Starts so many clients.
     pub fn start(self, shared: &Arc<Shared>, concurrency: usize) -> JoinSet<()> {
         let mut clients = JoinSet::new();
@@ -133,6 +166,8 @@ impl Workload {
             let session = Session::new(shared, number);
             match self {
                 Self::Register => clients.spawn(register::run(session)),
+                Self::Cas => clients.spawn(cas::run(session)),
+                Self::Ttl => clients.spawn(ttl::run(session)),
                 Self::Set => clients.spawn(set::run(session)),
             };
         }
@@ -148,7 +183,8 @@ impl Workload {
     /// Reads every key through every node.
     pub async fn read_all(self, shared: &Arc<Shared>) {
         match self {
-            Self::Register => register::read_all(shared).await,
+            Self::Register | Self::Cas => keys::read_all(shared).await,
+            Self::Ttl => ttl::read_all(shared).await,
             Self::Set => set::read_all(shared).await,
         }
     }
@@ -158,7 +194,7 @@ impl Workload {
     /// That is no part of the history.
     pub async fn clean(self, shared: &Shared, client: &Client) {
         let keys = match self {
-            Self::Register => shared.keys.used(),
+            Self::Register | Self::Cas | Self::Ttl => shared.keys.used(),
             Self::Set => shared.values.load(Ordering::Relaxed),
         };
         for number in 0..keys {

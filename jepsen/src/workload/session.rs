@@ -1,5 +1,6 @@
 //! One client: it does one thing at a time, and every thing that it does is in the history.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Value};
 const TIMEOUTS_MS: [u64; 4] = [200, 300, 400, 500];
 /// How long a client waits before it asks again where it was turned away.
 const REFUSED_PAUSE: Duration = Duration::from_millis(10);
+/// Keys whose leader a client remembers.
+const LEADERS_MAX: usize = 1000;
 /// What stands for a value that is none of ours. Nobody writes it, so judges see it.
 const FOREIGN: u64 = u64::MAX;
 
@@ -29,8 +32,19 @@ pub struct Session {
     process: u64,
     /// A client of each node alone.
     clients: Vec<Client>,
-    /// The node that it always asks; `None`: any.
-    pinned: Option<usize>,
+    asks: Asks,
+}
+
+/// Which node a client asks.
+#[derive(Clone, Debug)]
+enum Asks {
+    /// Any, which passes the request on.
+    Any,
+    /// Always this one.
+    One(usize),
+    /// The leader, by its own table, whose word is no other's: keys and the nodes that led them. Who does
+    /// not lead refuses.
+    Leader(BTreeMap<String, u32>),
 }
 
 /// What a read saw.
@@ -40,34 +54,43 @@ pub struct Saw {
     pub value: u64,
     /// Its version.
     pub etag: String,
+    /// The same as a number.
+    pub revision: u64,
 }
 
 impl Session {
-    /// Returns the client with this number. Every third asks any node, the others each their own.
+    /// Returns the client with this number. Of three one asks any node, one always the same, and one the
+    /// leader that it knows.
     pub fn new(shared: &Arc<Shared>, number: usize) -> Self {
-        let nodes = shared.nodes.len();
-        let pinned = (!number.is_multiple_of(3)).then_some(number % nodes);
-        Self::with(shared, number, pinned, TIMEOUTS_MS[number % TIMEOUTS_MS.len()])
+        let asks = match number % 3 {
+            0 => Asks::Any,
+            1 => Asks::One(number / 3 % shared.nodes.len()),
+            // Where one node is known there is no choice.
+            _ if shared.nodes.len() < 2 => Asks::Any,
+            _ => Asks::Leader(BTreeMap::new()),
+        };
+        Self::with(shared, number, asks, TIMEOUTS_MS[number % TIMEOUTS_MS.len()])
     }
 
     /// Returns a client that asks one node alone, and patiently.
     pub fn patient(shared: &Arc<Shared>, number: usize, node: usize, timeout: Duration) -> Self {
         let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        Self::with(shared, number, Some(node), ms)
+        Self::with(shared, number, Asks::One(node), ms)
     }
 
-    fn with(shared: &Arc<Shared>, number: usize, pinned: Option<usize>, timeout_ms: u64) -> Self {
+    fn with(shared: &Arc<Shared>, number: usize, asks: Asks, timeout_ms: u64) -> Self {
         let timeout = Some(Duration::from_millis(timeout_ms));
         let client = |node: &super::Target| {
-            Client::new(std::slice::from_ref(&node.endpoint), timeout)
-                .expect("endpoints were checked when the run began")
+            let client = Client::new(std::slice::from_ref(&node.endpoint), timeout)
+                .expect("endpoints were checked when the run began");
+            if matches!(asks, Asks::Leader(_)) { client.direct() } else { client }
         };
         Self {
             shared: Arc::clone(shared),
             random: StdRng::seed_from_u64(shared.seed.wrapping_add(number as u64)),
             process: shared.next_process(),
             clients: shared.nodes.iter().map(client).collect(),
-            pinned,
+            asks,
         }
     }
 
@@ -81,11 +104,12 @@ impl Session {
         let call = Call { mode: Some(mode), ..self.call(Function::Read, key, Value::Null) };
         let (client, begun) = self.begin(call);
         let answer = client.get(key.as_bytes(), level).await;
-        let saw = answer
-            .as_ref()
-            .ok()
-            .and_then(|read| read.found.as_ref())
-            .map(|found| Saw { value: number(&found.value), etag: found.etag.clone() });
+        self.learn(key, answer.as_ref().map(|read| &read.facts));
+        let saw = answer.as_ref().ok().and_then(|read| read.found.as_ref()).map(|found| Saw {
+            value: number(&found.value),
+            etag: found.etag.clone(),
+            revision: found.revision,
+        });
         let answer = answer.map(|read| Answer {
             value: saw.as_ref().map_or(Value::Null, |saw| Value::One(saw.value)),
             mode: promise(&read.facts),
@@ -101,34 +125,47 @@ impl Session {
 
     /// Stores a value.
     pub async fn write(&mut self, key: &str, value: u64) -> Kind {
-        let call = self.call(Function::Write, key, Value::One(value));
-        self.put(call, value, Condition::Always).await
+        self.write_for(key, value, None).await
     }
 
-    /// Stores a value if the key is as it was seen.
-    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Kind {
+    /// Stores a value for so long, or for good.
+    pub async fn write_for(&mut self, key: &str, value: u64, ttl_ms: Option<u64>) -> Kind {
+        let call = Call { ttl_ms, ..self.call(Function::Write, key, Value::One(value)) };
+        self.put(call, value, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
+    }
+
+    /// Stores a value if the key is as it was seen. Returns what is there then.
+    pub async fn cas(&mut self, key: &str, saw: Option<Saw>, value: u64) -> Result<Saw, Kind> {
         let pair = Value::Pair(saw.as_ref().map(|saw| saw.value), value);
+        let counts_on = saw.as_ref().map(|saw| saw.revision);
         let condition = saw.map_or(Condition::Absent, |saw| Condition::EtagIs(saw.etag));
-        self.put(self.call(Function::Cas, key, pair), value, condition).await
+        let call = Call { counts_on, ..self.call(Function::Cas, key, pair) };
+        self.put(call, value, condition).await
     }
 
     /// Adds an element to the set.
     pub async fn add(&mut self, key: &str, element: u64) -> Kind {
         let call = self.call(Function::Add, key, Value::One(element));
-        self.put(call, element, Condition::Always).await
+        self.put(call, element, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
     }
 
-    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Kind {
+    async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Result<Saw, Kind> {
         let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
+        let ttl_ms = call.ttl_ms;
         let (client, begun) = self.begin(call);
         let body = Bytes::from(value.to_string());
-        let stored = client.put(key.as_bytes(), body, None, &condition).await;
+        let stored = client.put(key.as_bytes(), body, ttl_ms, &condition).await;
+        self.learn(&key, stored.as_ref().map(|stored| &stored.facts));
+        let made = stored.as_ref().ok();
+        let made = made.map(|made| Saw { value, etag: made.etag.clone(), revision: made.revision });
         let answer = stored.map(|stored| Answer {
             value: noted,
             revision: Some(stored.revision),
+            ttl_ms: stored.expires_in_ms,
             ..sourced(&stored.facts)
         });
-        self.end(begun, answer, true).await
+        let kind = self.end(begun, answer, true).await;
+        made.ok_or(kind)
     }
 
     /// Removes a key.
@@ -136,6 +173,7 @@ impl Session {
         let call = self.call(Function::Delete, key, Value::Null);
         let (client, begun) = self.begin(call);
         let deleted = client.delete(key.as_bytes(), &Condition::Always).await;
+        self.learn(key, deleted.as_ref().map(|deleted| &deleted.facts));
         let answer = deleted.map(|deleted| Answer {
             revision: deleted.existed.then_some(deleted.revision),
             ..sourced(&deleted.facts)
@@ -145,15 +183,39 @@ impl Session {
 
     fn call(&self, function: Function, key: &str, value: Value) -> Call {
         let key = Some(key.to_owned());
-        Call { process: self.process, function, key, value, mode: None, ttl_ms: None, node: None }
+        let process = self.process;
+        let (mode, ttl_ms, node, counts_on) = (None, None, None, None);
+        Call { process, function, key, value, mode, ttl_ms, node, counts_on }
+    }
+
+    /// Learns who leads a key, from an answer or a refusal; from silence that the one who led may not.
+    fn learn(&mut self, key: &str, answer: Result<&Facts, &ClientError>) {
+        let Asks::Leader(leaders) = &mut self.asks else { return };
+        if LEADERS_MAX <= leaders.len() {
+            leaders.clear();
+        }
+        let leader = match answer {
+            Ok(facts) => facts.leader,
+            Err(ClientError::Problem { problem, .. }) => problem.leader.as_ref().map(|it| it.id),
+            Err(_) => None,
+        };
+        match leader {
+            Some(leader) => drop(leaders.insert(key.to_owned(), leader)),
+            None => drop(leaders.remove(key)),
+        }
     }
 
     /// Chooses whom to ask, and notes that it begins.
     fn begin(&mut self, call: Call) -> (Client, Begun) {
-        let node = match self.pinned {
-            Some(node) => node,
-            None => self.random.random_range(0..self.clients.len()),
+        let node = match &self.asks {
+            Asks::One(node) => Some(*node),
+            Asks::Any => None,
+            Asks::Leader(leaders) => {
+                let leader = call.key.as_ref().and_then(|key| leaders.get(key));
+                self.shared.nodes.iter().position(|node| Some(&node.id) == leader)
+            }
         };
+        let node = node.unwrap_or_else(|| self.random.random_range(0..self.clients.len()));
         let call = Call { node: Some(self.shared.nodes[node].id), ..call };
         (self.clients[node].clone(), self.shared.recorder.invoke(call))
     }
@@ -166,27 +228,31 @@ impl Session {
         mutates: bool,
     ) -> Kind {
         let (recorder, counts) = (&self.shared.recorder, &self.shared.counts);
-        let Verdict { kind, why } = match answer {
+        let error = match answer {
             Ok(answer) => {
                 recorder.complete(begun, End::Ok(answer));
                 counts.ok.fetch_add(1, Ordering::Relaxed);
                 return Kind::Ok;
             }
-            Err(error) => judge(&error, mutates),
+            Err(error) => error,
         };
+        let Verdict { kind, why } = judge(&error, mutates);
+        // A condition that does not hold was decided by a leader; anybody else would refuse again.
+        if let Some(current) = error.current().filter(|_| kind == Kind::Fail) {
+            let answer = Answer { revision: current.revision, ..sourced(&current.facts) };
+            recorder.complete(begun, End::Refused(why, answer));
+            counts.fail.fetch_add(1, Ordering::Relaxed);
+            return kind;
+        }
         if kind == Kind::Info {
             recorder.complete(begun, End::Info(why));
             counts.info.fetch_add(1, Ordering::Relaxed);
             self.process = self.shared.next_process();
             return kind;
         }
-        // A condition that does not hold was decided by a leader; anybody else would refuse again.
-        let pause = !why.starts_with("412");
         recorder.complete(begun, End::Fail(why));
         counts.fail.fetch_add(1, Ordering::Relaxed);
-        if pause {
-            tokio::time::sleep(REFUSED_PAUSE).await;
-        }
+        tokio::time::sleep(REFUSED_PAUSE).await;
         kind
     }
 }

@@ -37,6 +37,7 @@ pub(super) async fn read_all(shared: &Arc<Shared>) {
             mode: Some(Mode::Linearizable),
             ttl_ms: None,
             node: Some(node.id),
+            counts_on: None,
         });
         let mut readers = JoinSet::new();
         for reader in 0..FINAL_READERS as u64 {

@@ -8,9 +8,13 @@ use std::ops::RangeInclusive;
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod codec;
+pub mod increment;
 pub mod meta;
+pub mod transaction;
 
+use self::increment::{Counted, Increment, Uncounted};
 use self::meta::MetaCommand;
+use self::transaction::{Aborted, Transacted, Transaction};
 
 /// What one log entry holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,15 @@ pub enum Command {
     },
     /// Changes the cluster's map, which the meta shard keeps.
     Meta(MetaCommand),
+    /// Adds to a number.
+    Increment {
+        /// What to add to which. Boxed, for commands are moved about, and most are puts.
+        increment: Box<Increment>,
+        /// What must hold for the key.
+        condition: Condition,
+    },
+    /// Takes several steps at once, or none.
+    Transact(Box<Transaction>),
 }
 
 /// What must hold for a key before a command may change it. Decided in apply.
@@ -119,13 +132,24 @@ pub enum CommandResult {
         /// Whether this command was one of them.
         changed: bool,
     },
+    /// The sum was stored. Its revision is the reply's `applied`.
+    Counted(Counted),
+    /// There is no such sum, so nothing changed.
+    Uncounted(Uncounted),
+    /// The transaction was carried out.
+    Transacted(Box<Transacted>),
+    /// A step of the transaction could not be, so nothing changed.
+    Aborted(Aborted),
 }
 
 impl Command {
-    /// Returns the key that the command is about, if it is about one.
+    /// Returns a key that the command is about, if it is about keys. All are in one slot.
     pub fn key(&self) -> Option<&Key> {
         match self {
             Self::Put { key, .. } | Self::Delete { key, .. } => Some(key),
+            Self::Increment { increment, .. } => Some(&increment.key),
+            // All its keys are in one slot.
+            Self::Transact(transaction) => transaction.keys().next(),
             Self::Own { .. } | Self::Meta(_) => None,
         }
     }

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use crate::command::Command;
+use crate::command::increment::Uncounted;
+use crate::command::transaction::{Aborted, Transacted};
 use crate::limits;
 use crate::net::Address;
 pub use crate::node::route::{Elsewhere, Route};
@@ -165,6 +167,23 @@ pub enum WriteResult {
         /// The count after the deletion: higher than any revision that the key had.
         revision: Revision,
     },
+    /// The sum was stored.
+    Counted {
+        /// The sum.
+        value: i64,
+        /// Whether there was no such key before.
+        created: bool,
+        /// The key's revision now.
+        revision: Revision,
+        /// What is left of its time to live, if it has one.
+        expires_in: Option<TtlMs>,
+    },
+    /// There is no such sum: this attempt changed nothing.
+    Uncounted(Uncounted),
+    /// The transaction was carried out. `facts.applied` is the revision of what it wrote.
+    Transacted(Box<Transacted>),
+    /// A step of the transaction could not be: this attempt changed nothing.
+    Aborted(Aborted),
     /// The condition did not hold: this attempt changed nothing.
     ConditionFailed {
         /// The key's revision, if there is such a key.

@@ -11,6 +11,7 @@ use super::api::{
 };
 use super::read;
 use super::router::{Miss, millis};
+use crate::command::increment::Counted;
 use crate::command::{Command, CommandResult, codec};
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
@@ -93,36 +94,43 @@ impl Inner {
                 Doubt::Halted { shard: id, why }.into()
             }
         })?;
-        self.written(shard, &done)
+        self.written(shard, done)
     }
 
     /// Turns the reply of the state into an answer. A shard that does not own the slot has not
     /// applied the command.
-    fn written(&self, shard: &Shard, done: &Done) -> Result<Answer, Miss> {
-        let reply = &done.reply;
+    fn written(&self, shard: &Shard, done: Done) -> Result<Answer, Miss> {
+        let Done { reply, term } = done;
         let expires_in =
             |deadline: LogTime| TtlMs(deadline.0.saturating_sub(reply.log_time.0).max(1));
-        let result = match &reply.result {
+        let result = match reply.result {
             CommandResult::Stored { created, deadline } => WriteResult::Stored {
-                created: *created,
+                created,
                 revision: reply.applied,
                 expires_in: deadline.map(expires_in),
             },
             CommandResult::Deleted { existed } => {
-                WriteResult::Deleted { existed: *existed, revision: reply.applied }
+                WriteResult::Deleted { existed, revision: reply.applied }
             }
-            CommandResult::ConditionFailed { current } => {
-                WriteResult::ConditionFailed { current: *current }
-            }
-            CommandResult::Owned { epoch } => return Ok(Answer::Owned { epoch: *epoch }),
+            CommandResult::ConditionFailed { current } => WriteResult::ConditionFailed { current },
+            CommandResult::Counted(Counted { value, created, deadline }) => WriteResult::Counted {
+                value,
+                created,
+                revision: reply.applied,
+                expires_in: deadline.map(expires_in),
+            },
+            CommandResult::Uncounted(uncounted) => WriteResult::Uncounted(uncounted),
+            CommandResult::Transacted(transacted) => WriteResult::Transacted(transacted),
+            CommandResult::Aborted(aborted) => WriteResult::Aborted(aborted),
+            CommandResult::Owned { epoch } => return Ok(Answer::Owned { epoch }),
             CommandResult::Meta { version, changed } => {
-                return Ok(Answer::Map { version: *version, changed: *changed });
+                return Ok(Answer::Map { version, changed });
             }
             CommandResult::WrongShard { .. } => return Err(Miss::Retry(None)),
         };
         let map_epoch = shard.content().state.epoch();
         let facts = Facts {
-            term: done.term,
+            term,
             leader: Some(self.me()),
             applied: reply.applied,
             log_time: reply.log_time,
@@ -135,14 +143,9 @@ impl Inner {
     /// Decides whether a command may be proposed at all.
     fn admit(&self, shard: &Shard, command: &Command) -> Result<crate::wal::Room, Refusal> {
         let node = self.me();
-        if let (Some(bound_bytes), Command::Put { key, value, .. }) =
-            (self.config.settings.memory_bytes_max, command)
-        {
-            let (now, then) = {
-                let content = shard.content();
-                (content.state.bytes(), content.state.bytes_with(key, value))
-            };
-            if now < then && bound_bytes < self.state_bytes() + (then - now) {
+        if let Some(bound_bytes) = self.config.settings.memory_bytes_max {
+            let growth = shard.content().state.growth(command);
+            if 0 < growth && bound_bytes < self.state_bytes() + growth {
                 return Err(Refusal::MemoryFull { node, bound_bytes });
             }
         }

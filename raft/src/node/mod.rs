@@ -165,7 +165,12 @@ impl Node {
         &self.inner.config.settings
     }
 
-    /// Stores a value or removes a key.
+    /// Returns the route that this one takes.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+
+    /// Changes a key.
     ///
     /// # Panics
     ///

@@ -225,7 +225,7 @@ impl ProposeLoop {
     /// Takes queued commands, but for those withdrawn, up to the bounds of one entry.
     fn fill(&mut self) -> Vec<Proposal> {
         let mut batch = Vec::new();
-        let (mut bytes, mut dequeued) = (0, 0);
+        let (mut bytes, mut dequeued) = (codec::ENTRY_HEADER_BYTES, 0);
         while let Some(next) = self.left_over.take().or_else(|| self.queue.try_recv().ok()) {
             let full = batch.len() == limits::ENTRY_COMMANDS_MAX
                 || (!batch.is_empty() && limits::ENTRY_BYTES_MAX < bytes + next.bytes);

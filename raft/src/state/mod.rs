@@ -22,8 +22,9 @@
 //! 2. A key exists while it is stored and its deadline, if it has one, is after `now`. Keys past
 //!    their deadline are absent at once, and removed a bounded number per entry.
 //! 3. `deadlines` holds one item for each stored key with a deadline, and no other.
-//! 4. `applied` counts successful puts and the deletions of keys that existed, and nothing else
-//!    (D10). The revision of a key is that count right after the put that wrote it.
+//! 4. `applied` counts successful puts and increments, the deletions of keys that existed, and the
+//!    transactions that changed anything, and nothing else (D10). The revision of a key is that count
+//!    right after what wrote it.
 //! 5. `bytes` is the sum over all stored keys of key, value and [`KEY_OVERHEAD_BYTES`].
 //! 6. Keys and values are copies of the entry's: a slice would pin the buffer it came in.
 
@@ -32,13 +33,16 @@ use std::sync::Arc;
 
 use self::meta::Meta;
 use self::tree::{ByDeadline, ByKey, Order, Tree};
+use crate::command::increment::Increment;
 use crate::command::meta::MetaCommand;
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::words::{Epoch, Key, LogTime, Revision, Slot, TtlMs, Value};
 
 pub mod content;
+mod increment;
 pub mod meta;
 mod stored;
+mod transaction;
 mod tree;
 
 pub use self::stored::Stored;
@@ -50,6 +54,8 @@ mod tests;
 /// are, its places in the trees, and what the allocator adds. Measured: 72 to 81 bytes without a
 /// deadline, and some 36 more with one.
 pub const KEY_OVERHEAD_BYTES: u64 = 96;
+/// Longest decimal text of a sum: that of the least one.
+const SUM_BYTES_MAX: usize = 20;
 
 /// The contents of one shard: a pure function of its log.
 ///
@@ -132,10 +138,19 @@ impl State {
         self.bytes
     }
 
-    /// Returns what [`State::bytes`] would return after storing `value` under `key`.
-    pub fn bytes_with(&self, key: &Key, value: &Value) -> u64 {
+    /// Returns by how much a command could make [`State::bytes`] grow.
+    pub fn growth(&self, command: &Command) -> u64 {
+        match command {
+            Command::Put { key, value, .. } => self.growth_of(key, value.as_bytes().len()),
+            Command::Increment { increment, .. } => self.growth_of(&increment.key, SUM_BYTES_MAX),
+            Command::Transact(transaction) => self.growth_of_transaction(transaction),
+            Command::Delete { .. } | Command::Own { .. } | Command::Meta(_) => 0,
+        }
+    }
+
+    fn growth_of(&self, key: &Key, value_bytes: usize) -> u64 {
         let before = self.stored.get(key.as_bytes()).map_or(0, Stored::counted_bytes);
-        self.bytes - before + counted_bytes(key.as_bytes(), value.as_bytes())
+        counted_bytes(key.as_bytes().len() + value_bytes).saturating_sub(before)
     }
 
     /// Returns the earliest deadline of any stored key. It has passed if expired keys wait for
@@ -176,6 +191,13 @@ impl State {
                 Ok(existed) => self.delete(key, existed),
                 Err(refusal) => refusal,
             },
+            Command::Increment { increment, condition } => {
+                match self.check(&increment.key, *condition) {
+                    Ok(_existed) => self.increment(increment),
+                    Err(refusal) => refusal,
+                }
+            }
+            Command::Transact(transaction) => self.transact(transaction),
             Command::Own { slots, epoch } => self.own(slots, *epoch),
             Command::Meta(command) => self.change_meta(command),
         };
@@ -203,7 +225,7 @@ impl State {
         created: bool,
     ) -> CommandResult {
         self.applied.0 += 1;
-        let deadline = ttl.map(|ttl| LogTime(self.now.0.saturating_add(ttl.0)));
+        let deadline = ttl.map(|ttl| self.deadline(ttl));
         self.store(Stored::new(key, value, self.applied, deadline));
         CommandResult::Stored { created, deadline }
     }
@@ -214,6 +236,21 @@ impl State {
             self.remove(key.as_bytes());
         }
         CommandResult::Deleted { existed }
+    }
+
+    fn increment(&mut self, increment: &Increment) -> CommandResult {
+        match self.sum(increment) {
+            Ok(sum) => {
+                self.applied.0 += 1;
+                CommandResult::Counted(self.store_sum(increment, sum))
+            }
+            Err(uncounted) => CommandResult::Uncounted(uncounted),
+        }
+    }
+
+    /// Returns when what lives so long from now on expires.
+    fn deadline(&self, ttl: TtlMs) -> LogTime {
+        LogTime(self.now.0.saturating_add(ttl.0))
     }
 
     fn own(&mut self, slots: &[RangeInclusive<Slot>], epoch: Epoch) -> CommandResult {
@@ -262,10 +299,11 @@ impl State {
 
 impl Stored {
     fn counted_bytes(&self) -> u64 {
-        counted_bytes(self.key(), self.value_bytes())
+        counted_bytes(self.key().len() + self.value_bytes().len())
     }
 }
 
-fn counted_bytes(key: &[u8], value: &[u8]) -> u64 {
-    (key.len() + value.len()) as u64 + KEY_OVERHEAD_BYTES
+/// Returns what a key and its value count for that are so long together.
+fn counted_bytes(bytes: usize) -> u64 {
+    bytes as u64 + KEY_OVERHEAD_BYTES
 }

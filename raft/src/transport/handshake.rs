@@ -16,7 +16,8 @@
 //! http text` ([`super::boots`], [`super::wire`]), that of a refusal is [`super::refusal`]'s, that of
 //! a challenge is a nonce of 32 bytes, that of a proof a nonce and a MAC of 32, that of a seal a MAC.
 //!
-//! The head is for ever; a change of anything behind it is a new version.
+//! The head is for ever; a change of anything behind it is a new version. So is a new kind of
+//! command: see [`VERSION`].
 
 use std::io;
 use std::time::Duration;
@@ -33,7 +34,10 @@ use crate::net::{Address, Nonce};
 use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
 
 const MAGIC: [u8; 8] = *b"steadfst";
-const VERSION: u16 = 3;
+/// Nodes of one version know the same kinds of commands, and nodes of two do not talk: so no entry
+/// reaches a replica that could not read it, and would have to stop (D4, ADR 20). Version 2 knew no
+/// increments and transactions, version 3 no proofs of a token.
+const VERSION: u16 = 4;
 const HEAD_BYTES: usize = 40;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;

@@ -250,6 +250,12 @@ fn written(result: &WriteResult, facts: &Facts) -> Outcome {
         WriteResult::ConditionFailed { current } => {
             Outcome::Refused { current: current.map(|it| it.0), at }
         }
+        WriteResult::Counted { .. }
+        | WriteResult::Uncounted(_)
+        | WriteResult::Transacted(_)
+        | WriteResult::Aborted(_) => {
+            unreachable!("these clients do not count")
+        }
     }
 }
 

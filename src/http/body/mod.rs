@@ -5,6 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
 use steadfast_cli::api::problem::Problem;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,6 +24,20 @@ pub(super) fn check_json(headers: &HeaderMap, example: &str) -> Result<(), Box<P
     }
     let detail = format!("the Content-Type is {media:?}, not application/json");
     Err(refused(415, "not-json", "The body must be JSON", detail, example))
+}
+
+/// Reads a body that is JSON of this shape. What is wrong with one that is not has its line and
+/// column.
+pub(super) fn parse_json<T: DeserializeOwned>(
+    body: &[u8],
+    example: &str,
+) -> Result<T, Box<Problem>> {
+    let refuse = |detail| refused(400, "bad-json", "The body cannot be read", detail, example);
+    // Whoever derives a reader lets lists pass for objects.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(refuse("the body is no JSON object".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|error| refuse(error.to_string()))
 }
 
 /// Refuses a body that says of itself that it is too long, before any of it is read. A client that

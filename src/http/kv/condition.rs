@@ -20,7 +20,7 @@ pub(super) enum Tag {
 
 /// Returns what must hold for a key that is stored.
 pub(super) fn of_put(headers: &HeaderMap) -> Result<Condition, Box<Problem>> {
-    let only = "PUT takes If-None-Match only as *: store it if there is no such key";
+    let only = "a write takes If-None-Match only as *: if there is no such key";
     let both = "If-Match and If-None-Match contradict each other";
     match (tag(headers, &IF_MATCH)?, tag(headers, &IF_NONE_MATCH)?) {
         (None, None) => Ok(Condition::Always),

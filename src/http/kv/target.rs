@@ -1,11 +1,12 @@
-//! The key in a request's target: everything after `/v1/kv/`, decoded once, any bytes.
+//! The key in a request's target: everything after `/v1/kv/` (or the `/v1/incr/` of another route),
+//! decoded once, any bytes.
 //!
 //! The path is read raw. A router would decode it, merge slashes or refuse what is no UTF-8, and
 //! then two keys would be one.
 
 use axum::http::Uri;
 use bytes::Bytes;
-use steadfast_cli::api::key::{PATH, from_key64, needs_key64, percent_decode, to_key64};
+use steadfast_cli::api::key::{from_key64, needs_key64, percent_decode, to_key64};
 use steadfast_cli::api::problem::{Problem, code};
 use steadfast_raft::words::Key;
 
@@ -13,33 +14,33 @@ use crate::http::problem::refused;
 use crate::http::query::{Name, Query, bad_escape};
 
 /// Returns whether the path, rather than the query, names the key.
-pub(super) fn in_path(uri: &Uri) -> bool {
-    uri.path().len() > PATH.len()
+pub(super) fn in_path(uri: &Uri, route: &str) -> bool {
+    uri.path().len() > route.len()
 }
 
-/// Returns the key that a target names.
-pub(super) fn key(uri: &Uri, query: &Query<'_>) -> Result<Key, Box<Problem>> {
-    let bytes = match uri.path().strip_prefix(PATH).and_then(|rest| rest.strip_prefix('/')) {
-        Some(raw) => from_path(raw, uri)?,
-        None => from_query(query)?,
+/// Returns the key that a target of `route` names.
+pub(super) fn key(uri: &Uri, route: &str, query: &Query<'_>) -> Result<Key, Box<Problem>> {
+    let bytes = match uri.path().strip_prefix(route).and_then(|rest| rest.strip_prefix('/')) {
+        Some(raw) => from_path(raw, route, uri)?,
+        None => from_query(route, query)?,
     };
     Key::try_from(bytes).map_err(|error| {
-        let hint = "name a key of that length: /v1/kv/KEY";
+        let hint = format!("name a key of that length: {route}/KEY");
         refused(400, "bad-key", "The key cannot be used", error.to_string(), hint)
     })
 }
 
-fn from_path(raw: &str, uri: &Uri) -> Result<Bytes, Box<Problem>> {
+fn from_path(raw: &str, route: &str, uri: &Uri) -> Result<Bytes, Box<Problem>> {
     let key = percent_decode(raw).ok_or_else(|| bad_escape(raw))?;
     if !key.is_empty() && needs_key64(&key) {
-        return Err(needs(&key, uri));
+        return Err(needs(&key, route, uri));
     }
     Ok(Bytes::copy_from_slice(&key))
 }
 
-fn from_query(query: &Query<'_>) -> Result<Bytes, Box<Problem>> {
+fn from_query(route: &str, query: &Query<'_>) -> Result<Bytes, Box<Problem>> {
     let refuse = |detail: &str| {
-        let hint = "send /v1/kv/KEY, or /v1/kv?key64= and the base64url of the key";
+        let hint = format!("send {route}/KEY, or {route}?key64= and the base64url of the key");
         refused(400, "bad-key64", "The key cannot be read", detail, hint)
     };
     let Some(text) = query.get(Name::Key64) else { return Err(refuse("no key is named")) };
@@ -47,13 +48,13 @@ fn from_query(query: &Query<'_>) -> Result<Bytes, Box<Problem>> {
 }
 
 /// Says which target to use for a key that proxies and browsers would rewrite.
-fn needs(key: &[u8], uri: &Uri) -> Box<Problem> {
+fn needs(key: &[u8], route: &str, uri: &Uri) -> Box<Problem> {
     let rest = uri.query().map(|query| format!("&{query}")).unwrap_or_default();
     refused(
         400,
         code::KEY_NEEDS_KEY64,
         "The key cannot be sent in a path",
         "a segment of it is empty, \".\" or \"..\", which proxies and browsers rewrite",
-        format!("use {PATH}?key64={}{rest}", to_key64(key)),
+        format!("use {route}?key64={}{rest}", to_key64(key)),
     )
 }

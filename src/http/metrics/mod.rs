@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use steadfast_cli::api::key;
+use steadfast_cli::api::{incr, key, txn};
 
 #[cfg(test)]
 mod tests;
@@ -102,6 +102,10 @@ pub(super) fn route(path: &str) -> &'static str {
     ];
     if path.starts_with(key::PATH) {
         "kv"
+    } else if path.starts_with(incr::PATH) {
+        "incr"
+    } else if path == txn::PATH {
+        "txn"
     } else if path.starts_with("/v1/cluster") || path.starts_with("/v1/shards") {
         "cluster"
     } else if NODE.contains(&path) {

@@ -5,8 +5,10 @@ use steadfast_cli::api::cluster::{
     ClusterView, InitAnswer, InitRequest, ShardHash, SnapshotAnswer, TransferAnswer,
     TransferRequest, Version,
 };
+use steadfast_cli::api::incr::{IncrAnswer, IncrRequest};
 use steadfast_cli::api::limits::Limits;
 use steadfast_cli::api::routing::Routing;
+use steadfast_cli::api::txn::{TxnAnswer, TxnRequest};
 
 /// Makes the schema of a wire type.
 type OfType = fn(&mut SchemaGenerator) -> Schema;
@@ -98,10 +100,38 @@ pub(super) const ROUTES: &[Route] = &[
         "put",
         "put",
         "Stores the body under a key.",
-        &["key", "ttl", "timeout", "if_match", "if_none_match", "route"],
+        &["key", "ttl", "timeout", "if_match", "if_absent", "route"],
         Body::Bytes,
     ),
     key("delete", "delete", "Removes a key.", &["key", "timeout", "if_match", "route"], Body::None),
+    Route {
+        method: "post",
+        path: "/v1/incr/{key}",
+        name: "increment",
+        summary: "Adds to the number under a key.",
+        parameters: &["key", "timeout", "if_match", "if_absent", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<IncrRequest>),
+        answers: &[(
+            200,
+            "The sum is stored.",
+            Answer::Json(SchemaGenerator::subschema_for::<IncrAnswer>),
+        )],
+        problems: &[400, 409, 412, 413, 415, 421, 503, 504, 507],
+    },
+    Route {
+        method: "post",
+        path: "/v1/txn",
+        name: "transact",
+        summary: "Carries out several operations in one slot, all or none.",
+        parameters: &["timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<TxnRequest>),
+        answers: &[(
+            200,
+            "It was carried out.",
+            Answer::Json(SchemaGenerator::subschema_for::<TxnAnswer>),
+        )],
+        problems: &[400, 409, 413, 415, 421, 503, 504, 507],
+    },
     Route {
         method: "post",
         path: "/v1/cluster/init",

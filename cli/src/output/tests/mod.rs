@@ -1,6 +1,9 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::api::incr::IncrAnswer;
+use crate::api::number::Exact;
+use crate::client::incr::Counted;
 use crate::client::kv::Found;
 
 mod cluster;
@@ -104,4 +107,21 @@ fn meta_says_where_an_answer_comes_from() {
         let line = text.lines().find(|line| line.trim_start().starts_with(name)).expect(name);
         assert!(line.trim_end().ends_with(value), "{line}");
     }
+}
+
+#[test]
+fn a_sum_is_printed_alone_and_with_its_version_in_json() {
+    let answer = IncrAnswer {
+        value: Exact(i64::MIN),
+        created: true,
+        revision: Exact(7),
+        expires_in_ms: Some(9),
+    };
+    let counted = Counted { answer, facts: facts() };
+    let output = Output::Data(Data::Counted { key: b"k".to_vec(), counted });
+    assert_eq!(printed(&output, Format::Table, PIPE), b"-9223372036854775808\n");
+    assert_eq!(printed(&output, Format::Raw, PIPE), b"-9223372036854775808");
+    let json: Value = serde_json::from_slice(&printed(&output, Format::Json, PIPE)).expect("JSON");
+    assert_eq!(json["value"], json!("-9223372036854775808"), "a string keeps its digits");
+    assert_eq!((&json["revision"], &json["key"]), (&json!("7"), &json!("k")));
 }

@@ -182,6 +182,75 @@ fn keys_expire_by_log_time() {
 }
 
 #[test]
+fn what_may_have_been_written_explains_an_absence_only_if_it_goes() {
+    let with_ttl = format!("{WRITE_1},\"ttl_ms\":100");
+    let written = || begin().ok(&with_ttl, &facts(1, 1, 1_000));
+    let open = |what: &str| written().event(&format!("\"process\":2,\"type\":\"invoke\",{what}"));
+    let early = |what: &str| open(what).ok(READ, &read(0, 0, 1, 1_050));
+    early(WRITE_2).is("ttl", "invalid", "gone 50 ms before its deadline");
+    early(r#""f":"delete","key":"k""#).is("ttl", "unknown", "no key was read");
+    early(&format!("{WRITE_2},\"ttl_ms\":9")).is("ttl", "unknown", "no key was read");
+    // A write for good drops the deadline.
+    let dropped = || written().ok(WRITE_2, &facts(2, 2, 1_010));
+    let kept = dropped().ok(READ, &read(2, 2, 2, 9_000));
+    kept.is("ttl", "unknown", "no key was read after it had expired");
+    let gone = dropped().ok(READ, &read(0, 0, 2, 9_000));
+    gone.is("ttl", "invalid", "it was gone, although it had no deadline");
+}
+
+#[test]
+fn what_is_said_to_be_left_ends_by_the_deadline() {
+    let with_ttl = format!("{WRITE_1},\"ttl_ms\":100");
+    let written = || begin().ok(&with_ttl, &facts(1, 1, 1_000));
+    let left = |ms: u64| format!("{},\"ttl_ms\":{ms}", read(1, 1, 1, 1_040));
+    let gone = |script: Script| script.ok(READ, &read(0, 0, 1, 1_100));
+    gone(written().ok(READ, &left(60))).is("ttl", "valid", "");
+    gone(written().ok(READ, &left(1))).is("ttl", "valid", "");
+    gone(written().ok(READ, &left(61))).is("ttl", "invalid", "61 ms are said to be left, where");
+    gone(written().ok(READ, &left(0))).is("ttl", "invalid", "0 ms are said to be left");
+    let for_good = written().ok(WRITE_2, &facts(2, 2, 1_010));
+    let said = for_good.ok(READ, &format!("{},\"ttl_ms\":5", read(2, 2, 2, 1_020)));
+    said.is("ttl", "invalid", "5 ms are said to be left of what has no deadline");
+}
+
+#[test]
+fn a_refusal_shows_what_the_key_is() {
+    let cas = |counts_on: u64, old: &str| {
+        let cas = format!("\"f\":\"cas\",\"key\":\"k\",\"value\":[{old},9]");
+        let revision =
+            if counts_on == 0 { String::new() } else { format!(",\"revision\":{counts_on}") };
+        (format!("\"process\":2,\"type\":\"invoke\",{cas}{revision}"), cas)
+    };
+    let refused = |script: Script, (invoke, cas): (String, String), facts: &str| {
+        let shown = if facts.is_empty() { String::new() } else { format!(",{facts}") };
+        script.event(&invoke).event(&format!("\"process\":2,\"type\":\"fail\",{cas}{shown}"))
+    };
+    let written = || begin().ok(WRITE_1, &facts(1, 1, 10)).ok(WRITE_2, &facts(2, 2, 20));
+    let right = || refused(written(), cas(1, "1"), &facts(2, 2, 21));
+    for checker in ["linearizable", "certificate", "monotonic"] {
+        right().is(checker, "valid", "");
+    }
+    // It is a read: of what was replaced, of what is gone again, of what nobody wrote.
+    let old = || refused(written(), cas(2, "2"), &facts(1, 1, 11));
+    old().is("linearizable", "invalid", "a read missed a write");
+    old().is("monotonic", "invalid", "the count of shard 1 goes back from 2 to 1");
+    let absent = || refused(written(), cas(2, "2"), &facts(0, 2, 21));
+    absent().is("linearizable", "invalid", "a read missed a write");
+    // Refused with the version that it counted on, or as absent although that was asked for.
+    let why = "it was refused, although the key had the very version";
+    refused(written(), cas(2, "2"), &facts(2, 2, 21)).is("certificate", "invalid", why);
+    refused(begin(), cas(0, "null"), &facts(0, 0, 21)).is("certificate", "invalid", why);
+    refused(written(), cas(2, "2"), &facts(3, 2, 21)).is("certificate", "invalid", "its revision");
+    // Of a version whose write nobody saw acknowledged, and of nothing, it says nothing.
+    let open = written().event(&format!(
+        "\"process\":3,\"type\":\"invoke\",{}",
+        r#""f":"write","key":"k","value":3"#
+    ));
+    refused(open, cas(2, "2"), &facts(3, 3, 21)).is("linearizable", "valid", "");
+    refused(written(), cas(2, "2"), "").is("certificate", "valid", "");
+}
+
+#[test]
 fn a_set_keeps_what_was_added() {
     let add = |value: u64| format!("\"f\":\"add\",\"key\":\"e{value}\",\"value\":{value}");
     let all = |seen: &str| format!("\"value\":{seen}");
@@ -240,7 +309,48 @@ fn green_needs_work_and_evidence() {
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &Settings::default());
     assert_eq!(whole.verdict, Verdict::Valid);
     let mut settings = Settings::default();
+    settings.minima.faults.insert("kill".to_owned(), 1);
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
+    assert_eq!(whole.verdict, Verdict::Valid);
+    // One that was asked for and never done is missed.
+    settings.minima.faults.insert("power-cut".to_owned(), 1);
+    let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
+    let missed = "power-cut with evidence: 0 where 1 are the least";
+    assert_eq!(whole.verdict, Verdict::Unknown(missed.to_owned()));
+    settings.minima.faults.clear();
     settings.minima.leader_changes = 1;
     let whole = judge(&worked(r#"{"name":"kill","bit":true}"#).history(), &settings);
     assert!(matches!(whole.verdict, Verdict::Unknown(_)), "{whole:?}");
+}
+
+#[test]
+fn replicas_of_one_entry_have_one_state() {
+    let look = |script: Script, seen: &str| {
+        let event = "\"process\":\"observer\",\"type\":\"info\",\"f\":\"compare\",\"shard\":1";
+        script.event(&format!("{event},\"replicas\":[{seen}]"))
+    };
+    let n = |node: u32, index: u64, term: u64, hash: &str| {
+        format!(r#"{{"node":{node},"as_of":[{index},"{term}.1"],"hash":"{hash}"}}"#)
+    };
+    let both = |one: String, other: String| look(begin(), &format!("{one},{other}"));
+    both(n(1, 7, 2, "aa"), n(2, 7, 2, "aa")).is("replicas", "valid", "");
+    both(n(1, 7, 2, "aa"), n(2, 7, 2, "ab")).is("replicas", "invalid", "differ as of entry 7");
+    both(n(1, 7, 2, "aa"), n(2, 7, 3, "aa")).is("replicas", "invalid", "of term 3.1");
+    // Other entries have other states, and who was compared with nobody is not proven right.
+    let apart = || both(n(1, 7, 2, "aa"), n(2, 8, 2, "ab"));
+    apart().is("replicas", "unknown", "2 of 2 replicas were compared with no other");
+    look(apart(), &n(1, 8, 2, "ab")).is("replicas", "valid", "");
+    look(apart(), &n(1, 8, 2, "aa")).is("replicas", "invalid", "differ as of entry 8");
+    // What a restart left of a state is held against what it was before.
+    look(apart(), &n(1, 7, 2, "ac")).is("replicas", "invalid", "n1 has aa of term 2.1, n1 ac");
+    let silent = format!("{},{},{{\"node\":3}}", n(1, 7, 2, "aa"), n(2, 7, 2, "aa"));
+    look(begin(), &silent).is("replicas", "unknown", "shard 1 on n3");
+    // What was equal before the healing says nothing of later.
+    let healed = || {
+        let equal = both(n(1, 7, 2, "aa"), n(2, 7, 2, "aa"));
+        equal.fault("heal", r#"{"name":"kill"}"#)
+    };
+    healed().is("replicas", "unknown", "no replica was looked at in the end");
+    look(healed(), &n(1, 9, 2, "aa")).is("replicas", "unknown", "1 of 1 replicas");
+    assert!(begin().ok(WRITE_1, "").says("replicas").is_none());
 }

@@ -11,10 +11,11 @@
 //! packets, which is the evidence. Needs no more of the system than the links themselves do.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use super::Link;
-use super::ledger::{Ledger, Made};
-use super::tool::{IP, TC, ToolError};
+use super::ledger::{FOLDER, Ledger, Made, turn};
+use super::tool::{IP, TC, ToolError, off_the_runtime};
 use super::{EnvError, cannot};
 
 #[cfg(test)]
@@ -40,6 +41,9 @@ impl Bridge {
         nodes: u32,
         ledger: &mut Ledger,
     ) -> Result<Self, EnvError> {
+        // Nobody else chooses until the address below says that this network is taken.
+        let turn = off_the_runtime(|| turn(Path::new(FOLDER))).await;
+        let turn = turn.map_err(|error| cannot(&format!("{FOLDER} cannot be locked"), error))?;
         let network = free_network().await?;
         let bridge = Self { name: name.to_owned(), network };
         let (trunk, sink) = (bridge.trunk(), bridge.sink());
@@ -47,6 +51,7 @@ impl Bridge {
         IP.run(&["link", "add", &trunk, "type", "bridge"]).await?;
         let address = format!("{}/24", bridge.address_at(HOST));
         IP.run(&["address", "add", &address, "dev", &trunk]).await?;
+        drop(turn);
         IP.run(&["link", "set", &trunk, "up"]).await?;
         note(ledger, &Made::Link(sink.clone()))?;
         let far = format!("{name}x");

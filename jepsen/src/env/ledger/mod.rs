@@ -4,6 +4,9 @@
 //! file that is synced, and undone from there: at the end of the run, or at the start of the next
 //! run if this one was killed. The ledgers lie in a folder of their own, below `/run`, which a
 //! reboot clears as it clears what they list. A ledger goes when all that it lists is gone.
+//!
+//! Several runs may live side by side: one heals only what a process left that lives no more, and
+//! what two could do at a time, heal the same or choose the same network, is done in turn ([`turn`]).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -20,6 +23,9 @@ mod tests;
 
 /// Where ledgers are.
 pub const FOLDER: &str = "/run/steadfast-jepsen";
+
+/// Held by whoever heals or chooses, in the folder of the ledgers.
+const LOCK: &str = "lock";
 
 /// Something outside of the run's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +81,24 @@ impl Ledger {
     }
 }
 
+/// Waits until no other run heals or chooses. None does until what is returned is dropped, or this
+/// process ends.
+pub fn turn(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let lock = File::options().create(true).append(true).open(folder.join(LOCK))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(lock)
+}
+
 /// Undoes what runs left behind whose process is gone. Returns what was done, and what could not be.
 pub fn heal(folder: &Path) -> (Vec<String>, Vec<String>) {
+    if !folder.exists() {
+        return (Vec::new(), Vec::new());
+    }
+    let _turn = match turn(folder) {
+        Ok(turn) => turn,
+        Err(error) => return (Vec::new(), vec![format!("{}: {error}", folder.display())]),
+    };
     let (mut healed, mut left) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -105,6 +127,7 @@ fn undo(path: &Path) -> Vec<String> {
     let mut left: Vec<_> = made.iter().rev().filter_map(Made::remains).collect();
     if left.is_empty()
         && let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
     {
         left.push(format!("{}: {error}", path.display()));
     }

@@ -21,9 +21,12 @@ fn what_is_listed_is_undone_and_the_list_goes() {
     let mut ledger = Ledger::begin(&folder, "r").expect("a ledger");
     let (mut child, process) = victim();
     ledger.note(&Made::Process(process)).expect("a line");
+    // Whoever waits for a child closes its input first, at which this one would end by itself.
+    let input = child.stdin.take();
     let waiter = std::thread::spawn(move || child.wait().expect("it is a child of ours"));
     ledger.undo();
     assert!(!waiter.join().expect("it waits").success());
+    drop(input);
     assert_eq!(ledger.undo(), [""; 0]);
     assert!(!ledger.path.exists());
     fs::remove_dir_all(folder).expect("it is empty");
@@ -57,4 +60,16 @@ fn what_remains_is_named() {
     child.wait().expect("it is a child of ours");
     assert_eq!(made.remains(), None);
     assert!(Made::Link("lo".to_owned()).remains().is_some_and(|text| text.contains("lo")));
+}
+
+#[test]
+fn runs_heal_and_choose_in_turn() {
+    let folder = folder("ledger-turn");
+    let held = turn(&folder).expect("nobody holds it");
+    let again = File::options().append(true).open(folder.join(LOCK)).expect("it is there");
+    let asked = rustix::fs::flock(&again, rustix::fs::FlockOperation::NonBlockingLockShared);
+    assert_eq!(asked, Err(rustix::io::Errno::WOULDBLOCK));
+    drop(held);
+    drop(turn(&folder).expect("it is free again"));
+    fs::remove_dir_all(folder).expect("it can be removed");
 }

@@ -3,7 +3,7 @@
 //! What each returns is what goes into the history: whom it hit, and `bit` where that is decided,
 //! which for some is only when they end.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,10 +13,14 @@ use tokio::time::Instant;
 use super::Nemesis;
 use super::driver::{Driver, start};
 use super::schedule::{Fault, Shape, Whom};
+use super::transfer::transfer;
+use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
-use crate::env::tool::STRACE;
+use crate::env::trace::fail_syncs;
 use crate::env::{EnvError, Link};
+
+mod decay;
 
 #[cfg(test)]
 mod tests;
@@ -43,13 +47,17 @@ pub(super) enum Active {
     Frozen(u32),
     /// Somebody makes the syncs of this node fail.
     Failing(u32, Child),
+    /// The disk of this node is damaged, and it is down.
+    Decayed(u32),
 }
 
 impl Driver {
     /// Does it. Null: there was nobody to do it to, for all are down already.
     pub(super) async fn inject(&mut self, fault: Fault) -> Result<(Active, Value), EnvError> {
-        for node in &mut self.env.nodes {
-            node.reap();
+        self.reap();
+        if fault.name.damages() {
+            let flips = fault.name == Nemesis::BitFlip;
+            return self.decay(fault, if flips { How::Flip } else { How::Truncate }).await;
         }
         let hit = self.resolve(fault.whom).await;
         if hit.is_empty() {
@@ -60,11 +68,19 @@ impl Driver {
             Nemesis::Pause => Ok(self.pause(hit).await),
             Nemesis::Partition => self.partition(&hit, fault.shape.unwrap_or(Shape::Apart)).await,
             Nemesis::PowerCut | Nemesis::PowerCutAll => self.cut_power(hit).await,
-            Nemesis::Transfer => Ok((Active::Nothing, self.transfer().await)),
+            Nemesis::Transfer => {
+                let evidence = match self.client(None) {
+                    Some(client) => transfer(&self.observer, &client).await,
+                    None => json!({ "bit": false }),
+                };
+                Ok((Active::Nothing, evidence))
+            }
             Nemesis::Snapshot => Ok((Active::Nothing, self.snapshot().await)),
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+            // Whom these hit is decided elsewhere.
+            Nemesis::BitFlip | Nemesis::Truncate => Ok((Active::Nothing, Value::Null)),
         }
     }
 
@@ -99,6 +115,7 @@ impl Driver {
                 Ok(json!({ "nodes": [id] }))
             }
             Active::Failing(id, child) => self.fail_no_more(id, child),
+            Active::Decayed(id) => self.revive(id).await,
         }
     }
 
@@ -192,21 +209,6 @@ impl Driver {
         Ok((Active::Down(nodes), evidence))
     }
 
-    /// Has every shard led by the next node.
-    async fn transfer(&self) -> Value {
-        let mut moved = Vec::new();
-        let Some(client) = self.client(None) else { return json!({ "bit": false }) };
-        for shard in 1..=self.shards {
-            let Some(leader) = self.observer.leader(shard).await else { continue };
-            let to = leader % self.count_nodes() + 1;
-            // One that is refused is not counted: the node may be down or behind.
-            if let Ok(answer) = client.transfer_leader(shard, to).await {
-                moved.push(json!({ "shard": shard, "from": leader, "to": answer.leader }));
-            }
-        }
-        json!({ "bit": !moved.is_empty(), "moved": moved })
-    }
-
     /// Has every node snapshot every shard.
     async fn snapshot(&self) -> Value {
         let mut taken = Vec::new();
@@ -242,14 +244,7 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
-        let child = Command::new(STRACE.path()?)
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-            .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &process.pid.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| EnvError::Other(format!("strace does not start: {error}")))?;
+        let child = fail_syncs(process.pid)?;
         if let Some(tracer) = Process::find(child.id()) {
             self.env.note(tracer)?;
         }

@@ -17,3 +17,12 @@ fn shapes_cut_the_links_that_they_should() {
     check(4, &[1], Shape::Ring, &[(1, 3), (2, 4), (3, 1), (4, 2)]);
     check(3, &[1], Shape::Ring, &[]);
 }
+
+#[test]
+fn a_node_that_must_not_go_on_is_told_from_one_that_fails() {
+    let log = "2026 INFO it starts\n2026 WARN a snapshot is read again\nError: the log in /d is damaged: x\n";
+    let said = decay::complaints(log);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said.iter().map(|line| decay::is_refusal(line)).collect::<Vec<_>>(), [false, true]);
+    assert!(!decay::is_refusal("thread 'main' panicked at src/main.rs"));
+}

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::Nemesis;
+use crate::env::damage::Part;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,9 @@ pub struct Fault {
     /// Of a partition: who hears whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
+    /// Of a disk that decays: what is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// Who is hit.
@@ -144,15 +148,22 @@ impl Fault {
         let usable = if nodes < 4 { shapes.len() - 1 } else { shapes.len() };
         let (shape, apart) = shapes[random.random_range(0..usable)];
         match name {
-            Nemesis::Partition => Self { name, whom: apart, shape: Some(shape) },
+            Nemesis::Partition => Self { name, whom: apart, shape: Some(shape), part: None },
             Nemesis::Kill | Nemesis::Pause | Nemesis::PowerCut => {
-                Self { name, whom: many, shape: None }
+                Self { name, whom: many, shape: None, part: None }
             }
             Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll => {
-                Self { name, whom: Whom::All, shape: None }
+                Self { name, whom: Whom::All, shape: None, part: None }
             }
             Nemesis::DiskFull | Nemesis::DiskFreeze | Nemesis::SyncError => {
-                Self { name, whom: one, shape: None }
+                Self { name, whom: one, shape: None, part: None }
+            }
+            Nemesis::BitFlip | Nemesis::Truncate => {
+                let parts = [Part::Snapshot, Part::Tail, Part::Middle, Part::Header];
+                // A file that ends within a header ends before its payload, too.
+                let usable = if name == Nemesis::Truncate { parts.len() - 1 } else { parts.len() };
+                let part = Some(parts[random.random_range(0..usable)]);
+                Self { name, whom: Whom::Node(node), shape: None, part }
             }
         }
     }

@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::DecodeError;
 use crate::limits;
-use crate::words::{Key, Slot, Value};
+use crate::words::{Key, Slot, TtlMs, Value};
 
 /// Takes a version off the front of `input`, which must be `known`.
 pub fn get_version(input: &mut impl Buf, known: u8) -> Result<(), DecodeError> {
@@ -70,6 +70,43 @@ pub fn put_option(out: &mut BytesMut, number: Option<u64>) {
 /// Takes off what [`put_option`] appended.
 pub fn get_option(input: &mut impl Buf) -> Result<Option<u64>, DecodeError> {
     Ok(if get_bool(input)? { Some(input.try_get_u64()?) } else { None })
+}
+
+/// Appends a time to live.
+///
+/// # Panics
+///
+/// If it is out of bounds.
+pub fn put_ttl(out: &mut BytesMut, ttl: TtlMs) {
+    assert!(ttl_in_bounds(ttl), "a time to live of {ttl:?}");
+    out.put_u64(ttl.0);
+}
+
+/// Takes a time to live off the front of `input`.
+pub fn get_ttl(input: &mut impl Buf) -> Result<TtlMs, DecodeError> {
+    let ttl = TtlMs(input.try_get_u64()?);
+    if ttl_in_bounds(ttl) {
+        Ok(ttl)
+    } else {
+        Err(DecodeError::OutOfBounds { what: "time to live" })
+    }
+}
+
+/// Appends 0, or 1 and the time to live.
+pub fn put_ttl_option(out: &mut BytesMut, ttl: Option<TtlMs>) {
+    out.put_u8(ttl.is_some().into());
+    if let Some(ttl) = ttl {
+        put_ttl(out, ttl);
+    }
+}
+
+/// Takes off what [`put_ttl_option`] appended.
+pub fn get_ttl_option(input: &mut impl Buf) -> Result<Option<TtlMs>, DecodeError> {
+    if get_bool(input)? { get_ttl(input).map(Some) } else { Ok(None) }
+}
+
+fn ttl_in_bounds(ttl: TtlMs) -> bool {
+    (1..=limits::TTL_MS_MAX).contains(&ttl.0)
 }
 
 /// Appends ranges of slots.

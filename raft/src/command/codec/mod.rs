@@ -10,6 +10,8 @@
 //!              2 delete   condition | key
 //!              3 own      epoch u64 | slots
 //!              4 meta     see [`meta`]
+//!              5 add      condition | increment, see [`increment`]
+//!              6 transact transaction, see [`transaction`]
 //!   condition  0 always | 1 absent | 2 present | 3 revision is: u64
 //!
 //!   reply      result | applied u64 | log_time u64
@@ -19,6 +21,10 @@
 //!              4 wrong shard       epoch u64
 //!              5 owned             epoch u64
 //!              6 meta              version u64 | changed u8
+//!              7 counted           see [`increment`]
+//!              8 uncounted         see [`increment`]
+//!              9 transacted        see [`transaction`]
+//!             10 aborted           see [`transaction`]
 //!
 //!   key        length u16 | bytes
 //!   value      length u32 | bytes
@@ -42,15 +48,17 @@ use bytes::{Buf, BufMut, Bytes, BytesMut, TryGetError};
 
 use super::{Command, CommandResult, Condition, Entry, Reply};
 use crate::limits;
-use crate::words::{Epoch, Key, KeyError, LogTime, Revision, TtlMs, Value, ValueTooLong};
+use crate::words::{Epoch, Key, KeyError, LogTime, Revision, Value, ValueTooLong};
 
 use fields::{
-    get_bool, get_key, get_option, get_slots, get_value, get_version, put_key, put_length16,
-    put_option, put_slots, put_value, slots_bytes,
+    get_bool, get_key, get_option, get_slots, get_ttl_option, get_value, get_version, put_key,
+    put_length16, put_option, put_slots, put_ttl_option, put_value, slots_bytes,
 };
 
 pub mod fields;
+pub mod increment;
 pub mod meta;
+pub mod transaction;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -65,6 +73,8 @@ const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const OWN: u8 = 3;
 const META: u8 = 4;
+const INCREMENT: u8 = 5;
+const TRANSACT: u8 = 6;
 
 const ALWAYS: u8 = 0;
 const ABSENT: u8 = 1;
@@ -77,6 +87,10 @@ const CONDITION_FAILED: u8 = 3;
 const WRONG_SHARD: u8 = 4;
 const OWNED: u8 = 5;
 const META_CHANGED: u8 = 6;
+const COUNTED: u8 = 7;
+const UNCOUNTED: u8 = 8;
+const TRANSACTED: u8 = 9;
+const ABORTED: u8 = 10;
 
 const _: () = assert!(limits::ENTRY_COMMANDS_MAX <= u16::MAX as usize);
 const _: () = assert!(limits::KEY_BYTES_MAX <= u16::MAX as usize);
@@ -187,6 +201,10 @@ pub fn command_bytes(command: &Command) -> usize {
         Command::Delete { key, condition } => condition_bytes(*condition) + key_bytes(key),
         Command::Own { slots, epoch: _ } => 8 + slots_bytes(slots),
         Command::Meta(command) => meta::bytes(command),
+        Command::Increment { increment, condition } => {
+            condition_bytes(*condition) + increment::bytes(increment)
+        }
+        Command::Transact(transaction) => transaction::bytes(transaction),
     }
 }
 
@@ -194,14 +212,14 @@ pub fn command_bytes(command: &Command) -> usize {
 ///
 /// # Panics
 ///
-/// If the slots of an `Own` are not in order, or a time to live is out of bounds.
+/// If the slots of an `Own` are not in order, a time to live is out of bounds, or a transaction has
+/// too many steps or keys of several slots.
 pub fn put_command(out: &mut BytesMut, command: &Command) {
     match command {
         Command::Put { key, value, ttl, condition } => {
-            assert!(ttl.is_none_or(ttl_in_bounds), "a time to live of {ttl:?}");
             out.put_u8(PUT);
             put_condition(out, *condition);
-            put_option(out, ttl.map(|ttl| ttl.0));
+            put_ttl_option(out, *ttl);
             put_key(out, key);
             put_value(out, value);
         }
@@ -219,6 +237,15 @@ pub fn put_command(out: &mut BytesMut, command: &Command) {
             out.put_u8(META);
             meta::put(out, command);
         }
+        Command::Increment { increment, condition } => {
+            out.put_u8(INCREMENT);
+            put_condition(out, *condition);
+            increment::put(out, increment);
+        }
+        Command::Transact(transaction) => {
+            out.put_u8(TRANSACT);
+            transaction::put(out, transaction);
+        }
     }
 }
 
@@ -227,10 +254,7 @@ pub fn get_command(input: &mut Bytes) -> Result<Command, DecodeError> {
     match input.try_get_u8()? {
         PUT => {
             let condition = get_condition(input)?;
-            let ttl = get_option(input)?.map(TtlMs);
-            if !ttl.is_none_or(ttl_in_bounds) {
-                return Err(DecodeError::OutOfBounds { what: "time to live" });
-            }
+            let ttl = get_ttl_option(input)?;
             Ok(Command::Put { key: get_key(input)?, value: get_value(input)?, ttl, condition })
         }
         DELETE => {
@@ -242,38 +266,59 @@ pub fn get_command(input: &mut Bytes) -> Result<Command, DecodeError> {
             Ok(Command::Own { slots: get_slots(input)?, epoch })
         }
         META => Ok(Command::Meta(meta::get(input)?)),
+        INCREMENT => {
+            let condition = get_condition(input)?;
+            Ok(Command::Increment { increment: Box::new(increment::get(input)?), condition })
+        }
+        TRANSACT => Ok(Command::Transact(Box::new(transaction::get(input)?))),
         tag => Err(DecodeError::UnknownTag { what: "command", tag }),
     }
 }
 
 /// Appends the bytes of a reply.
 pub fn put_reply(out: &mut BytesMut, reply: &Reply) {
-    match reply.result {
-        CommandResult::Stored { created, deadline } => {
+    match &reply.result {
+        &CommandResult::Stored { created, deadline } => {
             out.put_u8(STORED);
             out.put_u8(created.into());
             put_option(out, deadline.map(|deadline| deadline.0));
         }
-        CommandResult::Deleted { existed } => {
+        &CommandResult::Deleted { existed } => {
             out.put_u8(DELETED);
             out.put_u8(existed.into());
         }
-        CommandResult::ConditionFailed { current } => {
+        &CommandResult::ConditionFailed { current } => {
             out.put_u8(CONDITION_FAILED);
             put_option(out, current.map(|revision| revision.0));
         }
-        CommandResult::WrongShard { epoch } => {
+        &CommandResult::WrongShard { epoch } => {
             out.put_u8(WRONG_SHARD);
             out.put_u64(epoch.0);
         }
-        CommandResult::Owned { epoch } => {
+        &CommandResult::Owned { epoch } => {
             out.put_u8(OWNED);
             out.put_u64(epoch.0);
         }
-        CommandResult::Meta { version, changed } => {
+        &CommandResult::Meta { version, changed } => {
             out.put_u8(META_CHANGED);
             out.put_u64(version.0);
             out.put_u8(changed.into());
+        }
+        &CommandResult::Counted(counted) => {
+            out.put_u8(COUNTED);
+            increment::put_counted(out, counted);
+        }
+        &CommandResult::Uncounted(uncounted) => {
+            out.put_u8(UNCOUNTED);
+            increment::put_uncounted(out, uncounted);
+        }
+        CommandResult::Transacted(transacted) => {
+            out.put_u8(TRANSACTED);
+            transaction::put_transacted(out, transacted);
+        }
+        &CommandResult::Aborted(aborted) => {
+            out.put_u8(ABORTED);
+            transaction::put_aborted(out, aborted);
         }
     }
     out.put_u64(reply.applied.0);
@@ -296,6 +341,10 @@ pub fn get_reply(input: &mut Bytes) -> Result<Reply, DecodeError> {
         META_CHANGED => {
             CommandResult::Meta { version: Epoch(input.try_get_u64()?), changed: get_bool(input)? }
         }
+        COUNTED => CommandResult::Counted(increment::get_counted(input)?),
+        UNCOUNTED => CommandResult::Uncounted(increment::get_uncounted(input)?),
+        TRANSACTED => CommandResult::Transacted(Box::new(transaction::get_transacted(input)?)),
+        ABORTED => CommandResult::Aborted(transaction::get_aborted(input)?),
         tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
     };
     let applied = Revision(input.try_get_u64()?);
@@ -323,10 +372,6 @@ fn get_condition(input: &mut Bytes) -> Result<Condition, DecodeError> {
         REVISION_IS => Condition::RevisionIs(Revision(input.try_get_u64()?)),
         tag => return Err(DecodeError::UnknownTag { what: "condition", tag }),
     })
-}
-
-fn ttl_in_bounds(ttl: TtlMs) -> bool {
-    (1..=limits::TTL_MS_MAX).contains(&ttl.0)
 }
 
 fn condition_bytes(condition: Condition) -> usize {

@@ -6,8 +6,12 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::increment::{Counted, Increment, Life, Uncounted};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
-use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot};
+use crate::command::transaction::{
+    Aborted, Check, Got, Obstacle, Step, StepResult, Test, Transacted, Transaction,
+};
+use crate::words::{ClusterId, GroupId, NodeId, ReplicaId, ShardId, Slot, TtlMs};
 
 pub(crate) fn key(text: &str) -> Key {
     Key::try_from(Bytes::copy_from_slice(text.as_bytes())).expect("a short key")
@@ -44,6 +48,59 @@ pub(crate) fn any_condition(
         1 => Just(Condition::Present),
         2 => revisions.prop_map(|revision| Condition::RevisionIs(Revision(revision))),
     ]
+}
+
+/// Any increment of one of these keys, with times to live from these. Sums meet bounds and the ends
+/// of their range often.
+pub(crate) fn any_increment(
+    keys: impl Strategy<Value = Key>,
+    ttls: impl Strategy<Value = u64> + Clone,
+) -> impl Strategy<Value = Increment> {
+    let number = || prop_oneof![4 => -5..6_i64, 1 => any::<i64>(), 1 => Just(i64::MAX)];
+    let bound = || proptest::option::weighted(0.3, number());
+    let life = prop_oneof![
+        3 => Just(Life::Kept),
+        2 => ttls.clone().prop_map(|ms| Life::OfCreated(TtlMs(ms))),
+        2 => ttls.prop_map(|ms| Life::Renewed(TtlMs(ms))),
+    ];
+    (keys, number(), number(), bound(), bound(), life).prop_map(
+        |(key, by, initial, min, max, life)| Increment { key, by, initial, min, max, life },
+    )
+}
+
+/// Any transaction over these keys, which are of one slot.
+pub(crate) fn any_transaction(
+    keys: BoxedStrategy<Key>,
+    ttl_ms_max: u64,
+    revisions: impl Strategy<Value = u64>,
+) -> impl Strategy<Value = Transaction> {
+    let ttls = 1..=ttl_ms_max;
+    let test = prop_oneof![
+        1 => Just(Test::Absent),
+        3 => Just(Test::Present),
+        1 => revisions.prop_map(|revision| Test::RevisionIs(Revision(revision))),
+        1 => any_value().prop_map(Test::ValueIs),
+    ];
+    let check = (keys.clone(), test).prop_map(|(key, test)| Check { key, test });
+    let ttl = proptest::option::of(ttls.clone().prop_map(TtlMs));
+    let value = prop_oneof![any_value(), (-9..9_i64).prop_map(|it| value(&it.to_string()))];
+    let step = prop_oneof![
+        3 => keys.clone().prop_map(|key| Step::Get { key }),
+        3 => (keys.clone(), value, ttl).prop_map(|(key, value, ttl)| Step::Put { key, value, ttl }),
+        2 => keys.clone().prop_map(|key| Step::Delete { key }),
+        2 => any_increment(keys.clone(), ttls).prop_map(Step::Increment),
+    ];
+    let step = step.boxed();
+    let some = keys.prop_map(|key| Check { key, test: Test::Present });
+    let found_bytes_max = prop_oneof![Just(u32::MAX), 0..20_u32];
+    (vec(check, 0..3), vec(step.clone(), 0..5), vec(step, 0..5), found_bytes_max, some).prop_map(
+        |(mut checks, then, otherwise, found_bytes_max, some)| {
+            if checks.is_empty() && then.is_empty() && otherwise.is_empty() {
+                checks.push(some);
+            }
+            Transaction { checks, then, otherwise, found_bytes_max }
+        },
+    )
 }
 
 /// Any ranges of slots in their one form.
@@ -112,7 +169,50 @@ fn any_command() -> impl Strategy<Value = Command> {
         (any_slots(), any::<u64>())
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
         any_meta_command().prop_map(Command::Meta),
+        (any_increment(any_key(), 1..=limits::TTL_MS_MAX), any_condition(any::<u64>())).prop_map(
+            |(increment, condition)| Command::Increment {
+                increment: Box::new(increment),
+                condition
+            }
+        ),
+        any_transaction(
+            "[a-z]{0,3}".prop_map(|name| key(&format!("{{t}}{name}"))).boxed(),
+            limits::TTL_MS_MAX,
+            any::<u64>()
+        )
+        .prop_map(|transaction| Command::Transact(Box::new(transaction))),
     ]
+}
+
+fn any_step_result() -> impl Strategy<Value = StepResult> {
+    let deadline = || any::<Option<u64>>().prop_map(|deadline| deadline.map(LogTime));
+    let got = (any_value(), any::<u64>(), deadline());
+    let got = got.prop_map(|(value, revision, deadline)| {
+        let revision = Revision(revision);
+        StepResult::Got(Some(Got { value, revision, deadline }))
+    });
+    prop_oneof![
+        Just(StepResult::Got(None)),
+        got,
+        (any::<bool>(), deadline())
+            .prop_map(|(created, deadline)| StepResult::Stored { created, deadline }),
+        any::<bool>().prop_map(|existed| StepResult::Deleted { existed }),
+        any_counted().prop_map(StepResult::Counted),
+    ]
+}
+
+fn any_uncounted() -> impl Strategy<Value = Uncounted> {
+    prop_oneof![
+        Just(Uncounted::NotANumber),
+        any::<i64>().prop_map(|current| Uncounted::PastBound { current }),
+        any::<i64>().prop_map(|current| Uncounted::Overflow { current }),
+    ]
+}
+
+fn any_counted() -> impl Strategy<Value = Counted> {
+    (any::<i64>(), any::<bool>(), any::<Option<u64>>()).prop_map(|(value, created, deadline)| {
+        Counted { value, created, deadline: deadline.map(LogTime) }
+    })
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -135,6 +235,19 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             version: Epoch(version),
             changed
         }),
+        any_counted().prop_map(CommandResult::Counted),
+        any_uncounted().prop_map(CommandResult::Uncounted),
+        (any::<bool>(), any::<bool>(), vec(any_step_result(), 0..4)).prop_map(
+            |(succeeded, changed, results)| {
+                CommandResult::Transacted(Box::new(Transacted { succeeded, changed, results }))
+            }
+        ),
+        (any::<bool>(), any::<u16>(), proptest::option::of(any_uncounted())).prop_map(
+            |(succeeded, step, uncounted)| {
+                let why = uncounted.map_or(Obstacle::TooMuchFound, Obstacle::Uncounted);
+                CommandResult::Aborted(Aborted { succeeded, step, why })
+            }
+        ),
     ];
     (result, any::<u64>(), any::<u64>()).prop_map(|(result, applied, log_time)| Reply {
         result,
@@ -249,6 +362,56 @@ fn meta_v1() {
 }
 
 #[test]
+fn increment_v1() {
+    let increment = |min, max, life| Command::Increment {
+        increment: Box::new(Increment { key: key("k"), by: -2, initial: 1, min, max, life }),
+        condition: Condition::Present,
+    };
+    check_command(
+        &increment(None, None, Life::Kept),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 00 00 00",
+    );
+    check_command(
+        &increment(Some(-1), None, Life::OfCreated(TtlMs(3))),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 01 ffffffffffffffff 00
+         01 0000000000000003",
+    );
+    check_command(
+        &increment(None, Some(4), Life::Renewed(TtlMs(3))),
+        "05 02 0001 6b fffffffffffffffe 0000000000000001 00 01 0000000000000004
+         02 0000000000000003",
+    );
+}
+
+#[test]
+fn transaction_v1() {
+    let check = |test| Check { key: key("k"), test };
+    let increment =
+        Increment { key: key("k"), by: 1, initial: 0, min: None, max: None, life: Life::Kept };
+    let transaction = Transaction {
+        checks: vec![
+            check(Test::Absent),
+            check(Test::Present),
+            check(Test::RevisionIs(Revision(7))),
+            check(Test::ValueIs(value("v"))),
+        ],
+        then: vec![
+            Step::Get { key: key("k") },
+            Step::Put { key: key("k"), value: value("v"), ttl: Some(TtlMs(3)) },
+        ],
+        otherwise: vec![Step::Delete { key: key("k") }, Step::Increment(increment)],
+        found_bytes_max: 5,
+    };
+    check_command(
+        &Command::Transact(Box::new(transaction)),
+        "06 00000005
+         0004 01 0001 6b 02 0001 6b 03 0000000000000007 0001 6b 04 00000001 76 0001 6b
+         0002 01 0001 6b 02 01 0000000000000003 0001 6b 00000001 76
+         0002 03 0001 6b 04 0001 6b 0000000000000001 0000000000000000 00 00 00",
+    );
+}
+
+#[test]
 fn entry_v1() {
     let commands = vec![put(None, Condition::Always), delete(Condition::Always)];
     let entry = Entry { stamp: LogTime(1_700_000_000_000), expired_max: 256, commands };
@@ -281,6 +444,32 @@ fn replies_v1() {
     check_reply(CommandResult::Owned { epoch: Epoch(6) }, "05 0000000000000006");
     let changed = CommandResult::Meta { version: Epoch(6), changed: true };
     check_reply(changed, "06 0000000000000006 01");
+    let counted = Counted { value: -2, created: true, deadline };
+    check_reply(CommandResult::Counted(counted), "07 fffffffffffffffe 01 01 0000000000000003");
+    check_reply(CommandResult::Uncounted(Uncounted::NotANumber), "08 01");
+    let current = 4;
+    let past = Uncounted::PastBound { current };
+    check_reply(CommandResult::Uncounted(past), "08 02 0000000000000004");
+    let overflow = Uncounted::Overflow { current };
+    check_reply(CommandResult::Uncounted(overflow), "08 03 0000000000000004");
+    let got = Got { value: value("v"), revision: Revision(4), deadline };
+    let results = vec![
+        StepResult::Got(Some(got)),
+        StepResult::Got(None),
+        StepResult::Stored { created: true, deadline: None },
+        StepResult::Deleted { existed: true },
+        StepResult::Counted(counted),
+    ];
+    let transacted = Transacted { succeeded: true, changed: true, results };
+    check_reply(
+        CommandResult::Transacted(Box::new(transacted)),
+        "09 01 01 0005
+         01 01 00000001 76 0000000000000004 01 0000000000000003
+         01 00 02 01 00 03 01 04 fffffffffffffffe 01 01 0000000000000003",
+    );
+    let aborted = |why| CommandResult::Aborted(Aborted { succeeded: false, step: 2, why });
+    check_reply(aborted(Obstacle::TooMuchFound), "0a 00 0002 02");
+    check_reply(aborted(Obstacle::Uncounted(Uncounted::NotANumber)), "0a 00 0002 01 01");
 }
 
 #[track_caller]
@@ -298,13 +487,20 @@ fn unknown_versions_and_tags_are_refused() {
         check_refused(&format!("{HEADER} 0001 {rest}"), DecodeError::UnknownTag { what, tag });
     };
     refused("00", "command", 0);
-    refused("05", "command", 5);
+    refused("07", "command", 7);
+    refused("06 00000000 0001 05", "check", 5);
+    refused("06 00000000 0000 0001 05", "step", 5);
     refused("04 04", "meta command", 4);
     refused("02 04 0001 6b", "condition", 4);
     refused("01 00 02", "flag", 2);
+    refused("05 00 0001 6b 0000000000000001 0000000000000000 00 00 03", "life", 3);
     assert_eq!(
-        get_reply(&mut unhex("07")),
-        Err(DecodeError::UnknownTag { what: "result", tag: 7 })
+        get_reply(&mut unhex("0b")),
+        Err(DecodeError::UnknownTag { what: "result", tag: 11 })
+    );
+    assert_eq!(
+        get_reply(&mut unhex("08 04")),
+        Err(DecodeError::UnknownTag { what: "reason", tag: 4 })
     );
 }
 
@@ -324,6 +520,14 @@ fn what_is_out_of_bounds_is_refused() {
     refused("0001 01 00 00 0001 6b 00100001", "value");
     refused("0001 01 00 01 0000000000000000 0001 6b 00000000", "time to live");
     refused("0001 01 00 01 ffffffffffffffff 0001 6b 00000000", "time to live");
+    let add = "0001 05 00 0001 6b 0000000000000001 0000000000000000 00 00";
+    refused(&format!("{add} 01 0000000000000000"), "time to live");
+    let transact = "0001 06 00000000";
+    refused(&format!("{transact} 03e9"), "number of steps");
+    let gets = "01 0001 6b".repeat(600);
+    refused(&format!("{transact} 0000 0258 {gets} 0191"), "number of steps");
+    refused(&format!("{transact} 0000 0000 0000"), "slot of a transaction");
+    refused(&format!("{transact} 0000 0002 01 0001 6b 01 0001 6c 0000"), "slot of a transaction");
     let own = "0001 03 0000000000000001";
     refused(&format!("{own} 0001 0000 4000"), "slot");
     refused(&format!("{own} 0001 0002 0001"), "slot range");
@@ -364,6 +568,13 @@ fn decoding_copies_neither_keys_nor_values() {
     };
     assert!(bytes.as_ptr_range().contains(&key.as_bytes().as_ptr()));
     assert!(bytes.as_ptr_range().contains(&value.as_bytes().as_ptr()));
+}
+
+/// They are moved from queue to queue: what is large and rare goes into a box.
+#[test]
+fn commands_and_results_stay_small() {
+    assert!(size_of::<Command>() <= 96, "{}", size_of::<Command>());
+    assert!(size_of::<Reply>() <= 48, "{}", size_of::<Reply>());
 }
 
 #[test]

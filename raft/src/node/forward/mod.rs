@@ -10,7 +10,7 @@
 //!   verdict   version u8 = 1 | 0 not here      option leader u64
 //!                            | 1 read answer   facts | guarantee | 0, or 1 found
 //!                                             0 linearizable, 1 lease, 2 stale and ms u64
-//!                            | 2 write answer  facts | result
+//!                            | 2 write answer  facts | result, see [`results`]
 //!                            | 3 refusal       tag u8 | fields
 //!                            | 4 doubt         tag u8 | fields
 //!                            | 5 owned         epoch u64
@@ -27,9 +27,8 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use self::reasons::{get_doubt, get_refusal, put_doubt, put_refusal};
-use super::api::{
-    Answer, Facts, Found, Operation, ReadAnswer, RequestError, WriteAnswer, WriteResult,
-};
+use self::results::{get_result, put_result};
+use super::api::{Answer, Facts, Found, Operation, ReadAnswer, RequestError, WriteAnswer};
 use super::read::{get_consistency, get_guarantee, put_consistency, put_guarantee};
 use crate::command::Command;
 use crate::command::codec::fields::{
@@ -39,6 +38,7 @@ use crate::command::codec::{DecodeError, get_command, put_command};
 use crate::words::{Epoch, LogTime, NodeId, ReplicaId, Revision, ShardId, Term, TtlMs};
 
 mod reasons;
+mod results;
 
 const VERSION: u8 = 1;
 /// The only hop there is: a request that came in a frame is never sent on.
@@ -258,46 +258,12 @@ fn get_read_answer(input: &mut Bytes) -> Result<ReadAnswer, DecodeError> {
     Ok(ReadAnswer { facts, guarantee, found })
 }
 
-fn put_result(out: &mut BytesMut, result: &WriteResult) {
-    match result {
-        WriteResult::Stored { created, revision, expires_in } => {
-            out.put_u8(1);
-            out.put_u8((*created).into());
-            out.put_u64(revision.0);
-            put_option(out, expires_in.map(|ttl| ttl.0));
-        }
-        WriteResult::Deleted { existed, revision } => {
-            out.put_u8(2);
-            out.put_u8((*existed).into());
-            out.put_u64(revision.0);
-        }
-        WriteResult::ConditionFailed { current } => {
-            out.put_u8(3);
-            put_option(out, current.map(|revision| revision.0));
-        }
-    }
-}
-
-fn get_result(input: &mut Bytes) -> Result<WriteResult, DecodeError> {
-    Ok(match input.try_get_u8()? {
-        1 => WriteResult::Stored {
-            created: get_bool(input)?,
-            revision: Revision(input.try_get_u64()?),
-            expires_in: get_option(input)?.map(TtlMs),
-        },
-        2 => WriteResult::Deleted {
-            existed: get_bool(input)?,
-            revision: Revision(input.try_get_u64()?),
-        },
-        3 => WriteResult::ConditionFailed { current: get_option(input)?.map(Revision) },
-        tag => return Err(DecodeError::UnknownTag { what: "result", tag }),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::api::{Consistency, Guarantee};
+    use super::super::api::{Consistency, Guarantee, WriteResult};
     use super::*;
+    use crate::command::increment::Uncounted;
+    use crate::command::transaction::{Aborted, Obstacle, StepResult, Transacted};
     use crate::node::api::{Bound, Doubt, Refusal};
 
     fn facts() -> Facts {
@@ -310,6 +276,39 @@ mod tests {
             log_time: LogTime(1_000),
             map_epoch: Epoch(1),
         }
+    }
+
+    fn results() -> Vec<WriteResult> {
+        vec![
+            WriteResult::Stored { created: true, revision: Revision(4), expires_in: None },
+            WriteResult::Stored {
+                created: false,
+                revision: Revision(4),
+                expires_in: Some(TtlMs(9)),
+            },
+            WriteResult::Deleted { existed: true, revision: Revision(6) },
+            WriteResult::ConditionFailed { current: None },
+            WriteResult::ConditionFailed { current: Some(Revision(7)) },
+            WriteResult::Counted {
+                value: i64::MIN,
+                created: true,
+                revision: Revision(4),
+                expires_in: Some(TtlMs(9)),
+            },
+            WriteResult::Uncounted(Uncounted::NotANumber),
+            WriteResult::Uncounted(Uncounted::PastBound { current: -1 }),
+            WriteResult::Uncounted(Uncounted::Overflow { current: i64::MAX }),
+            WriteResult::Transacted(Box::new(Transacted {
+                succeeded: true,
+                changed: false,
+                results: vec![StepResult::Got(None), StepResult::Deleted { existed: false }],
+            })),
+            WriteResult::Aborted(Aborted {
+                succeeded: false,
+                step: 999,
+                why: Obstacle::TooMuchFound,
+            }),
+        ]
     }
 
     fn verdicts() -> Vec<Verdict> {
@@ -336,17 +335,7 @@ mod tests {
             Doubt::ConnectionLost { node },
             Doubt::Halted { shard, why: "another".into() },
         ];
-        let results = [
-            WriteResult::Stored { created: true, revision: Revision(4), expires_in: None },
-            WriteResult::Stored {
-                created: false,
-                revision: Revision(4),
-                expires_in: Some(TtlMs(9)),
-            },
-            WriteResult::Deleted { existed: true, revision: Revision(6) },
-            WriteResult::ConditionFailed { current: None },
-            WriteResult::ConditionFailed { current: Some(Revision(7)) },
-        ];
+        let results = results();
         let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
         let founds =
             [None, Some(Found { value, revision: Revision(3), expires_in: Some(TtlMs(1)) })];
@@ -358,7 +347,7 @@ mod tests {
         ];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
-        all.extend(results.map(|result| {
+        all.extend(results.into_iter().map(|result| {
             Verdict::Answered(Answer::Write(WriteAnswer { facts: facts(), result }))
         }));
         let staleness = Duration::from_millis(3);

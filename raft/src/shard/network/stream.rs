@@ -3,7 +3,25 @@
 //! The transport keeps their order, and the follower enqueues them in it, so answers are awaited
 //! in that order too. A stream ends at the first answer that is not a success; openraft then starts
 //! a new one from where the follower really is.
-
+//!
+//! # Commits wait for company
+//!
+//! Once a majority has an entry, openraft tells each follower so at once, by a request without
+//! entries, although the next entry is mostly on its heels and tells the same:
+//!
+//! ```text
+//!   openraft   entry 7      committed 7      entry 8, committed 7
+//!   wire       entry 7      (held)           entry 8, committed 7
+//! ```
+//!
+//! So a request without entries is held for [`COMMIT_HOLD`] at most, and dropped when one follows
+//! that is as good: its commit index is no smaller and it starts where the other did, for what a stream tells
+//! only grows. To the follower that is the loss of a message, which Raft allows. To openraft it is nothing:
+//! no answer is made up for what was dropped, and it never counts answers, but takes each as one to
+//! all requests up to where it matches. What a follower supports is counted by messages that were
+//! answered themselves (`support.rs`), so no lease rests on one that never left. What it
+//! costs: a follower may apply an entry that long after the leader. Heartbeats, which confirm a leader, do not come
+//! this way and are never held.
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +36,9 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Item, Moment, Route, malformed, unanswered, unreachable};
-use crate::limits::{APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX};
+use crate::limits::{
+    APPEND_ANSWER_TIMEOUT, APPENDS_INFLIGHT_BYTES_MAX, APPENDS_INFLIGHT_MAX, COMMIT_HOLD,
+};
 use crate::shard::rpc::messages::{decode_answer, encode_request};
 use crate::shard::types::{self, RaftLogId, Types};
 use crate::transport::frame::Kind;
@@ -46,7 +66,11 @@ pub(super) struct Pipeline<'s, S> {
     option: RPCOption,
     /// A request that found the connection's queue full, and when it is tried again: others of
     /// this node fill that queue, and it drains without telling.
-    held: Option<(Request, Pin<Box<Sleep>>)>,
+    refused: Option<(Request, Pin<Box<Sleep>>)>,
+    /// The newest request without entries since the last one that was sent, if it waits for company.
+    held: Option<AppendEntriesRequest<Types>>,
+    /// Until when.
+    hold: Pin<Box<Sleep>>,
     /// Oldest first.
     sent: VecDeque<(Request, Waiting)>,
     sent_bytes: usize,
@@ -73,7 +97,9 @@ where
             route,
             input: Some(input),
             option,
+            refused: None,
             held: None,
+            hold: Box::pin(sleep(Duration::ZERO)),
             sent: VecDeque::new(),
             sent_bytes: 0,
             alarm: Box::pin(sleep(Duration::ZERO)),
@@ -96,7 +122,7 @@ where
             return Poll::Ready(Some(Err(error)));
         }
         let Some((_, waiting)) = self.sent.front_mut() else {
-            let over = self.input.is_none() && self.held.is_none();
+            let over = self.input.is_none() && self.refused.is_none();
             return if over { Poll::Ready(None) } else { Poll::Pending };
         };
         match waiting.poll_unpin(cx) {
@@ -123,7 +149,7 @@ where
             match self.route.send(Kind::Append, request.body.clone()) {
                 Ok(waiting) => self.push(request, waiting),
                 Err(NotSent::Full { .. }) => {
-                    self.held = Some((request, Box::pin(sleep(QUEUE_FULL_PAUSE))));
+                    self.refused = Some((request, Box::pin(sleep(QUEUE_FULL_PAUSE))));
                 }
                 Err(error) => return Err(unreachable(&error)),
             }
@@ -132,24 +158,48 @@ where
     }
 
     fn next_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        if let Some((_, pause)) = &mut self.held {
+        if let Some((_, pause)) = &mut self.refused {
             ready!(pause.poll_unpin(cx));
-            return Poll::Ready(self.held.take().map(|(request, _)| request));
+            return Poll::Ready(self.refused.take().map(|(request, _)| request));
         }
-        let Some(input) = &mut self.input else { return Poll::Ready(None) };
-        let Some(request) = ready!(input.poll_next_unpin(cx)) else {
-            self.input = None;
-            return Poll::Ready(None);
-        };
+        let next = ready!(self.next_unheld(cx));
+        Poll::Ready(next.map(|request| self.encode(&request)))
+    }
+
+    /// Takes from the input what is not to wait, or what has waited long enough.
+    fn next_unheld(&mut self, cx: &mut Context<'_>) -> Poll<Option<AppendEntriesRequest<Types>>> {
+        while let Some(input) = &mut self.input {
+            match input.poll_next_unpin(cx) {
+                Poll::Ready(Some(request)) if request.entries.is_empty() => {
+                    if self.held.replace(request).is_none() {
+                        self.hold.as_mut().reset(Instant::now() + COMMIT_HOLD);
+                    }
+                }
+                Poll::Ready(Some(request)) => {
+                    self.held = None;
+                    return Poll::Ready(Some(request));
+                }
+                Poll::Ready(None) => self.input = None,
+                Poll::Pending if self.held.is_some() => {
+                    ready!(self.hold.poll_unpin(cx));
+                    return Poll::Ready(self.held.take());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(self.held.take())
+    }
+
+    fn encode(&self, request: &AppendEntriesRequest<Types>) -> Request {
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
-        Poll::Ready(Some(Request {
-            body: encode_request(self.route.to, &request),
+        Request {
+            body: encode_request(self.route.to, request),
             vote: types::vote(&request.vote),
             made: self.route.network.support().now(),
             before: request.prev_log_id,
             last,
-            patience: patience(&request, &self.option),
-        }))
+            patience: patience(request, &self.option),
+        }
     }
 
     fn push(&mut self, request: Request, waiting: Waiting) {

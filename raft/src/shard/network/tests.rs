@@ -12,6 +12,7 @@ use super::super::rpc::messages::{
 use super::super::rpc::put_stored_membership;
 use super::super::types::{EncodedEntry, RaftEntry, RaftLogId, log_id, raft_vote};
 use super::*;
+use crate::limits::COMMIT_HOLD;
 use crate::net::Address;
 use crate::net::sim::Fabric;
 use crate::runtime::with_seed;
@@ -215,6 +216,80 @@ async fn late_answers_time_out_entries_later_than_heartbeats() {
         assert!(Duration::from_secs(2) <= before.elapsed());
     })
     .await;
+}
+
+/// Sends requests so many milliseconds after the start, and returns what reached the follower, and
+/// when, as (entries, commit index, ms).
+async fn arrivals(
+    seed: u64,
+    appends: &[(u64, Append)],
+    ends_at_ms: u64,
+) -> Vec<(usize, u64, u128)> {
+    with_seed(seed, async {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let list = Arc::clone(&seen);
+        let note = move |append: Append| {
+            let commit = append.leader_commit.map_or(0, |id| id.index);
+            list.lock().unwrap().push((append.entries.len(), commit, Instant::now()));
+            Answer::Success
+        };
+        let fabric = Fabric::new(seed);
+        let mut route = route(&fabric, follower(Duration::ZERO, note)).await;
+        // What arrives has left just now.
+        fabric.set_latency(Duration::ZERO, Duration::ZERO);
+        let start = Instant::now();
+        let at = move |ms| tokio::time::sleep_until(start + Duration::from_millis(ms));
+        let input = stream::iter(appends.to_vec()).then(move |(ms, append)| async move {
+            at(ms).await;
+            append
+        });
+        let end = stream::once(at(ends_at_ms)).filter_map(|()| std::future::ready(None));
+        let answers = route.stream_append(Box::pin(input.chain(end)), option()).await.unwrap();
+        let answers: Vec<_> = answers.collect().await;
+        let seen = seen.lock().unwrap();
+        assert_eq!(answers.len(), seen.len(), "each that left is answered, no other is");
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(Ok(_)))), "{answers:?}");
+        seen.iter().map(|(n, commit, when)| (*n, *commit, (*when - start).as_millis())).collect()
+    })
+    .await
+}
+
+fn committed(index: u64, append: Append) -> Append {
+    Append { leader_commit: Some(id(index)), ..append }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_goes_with_the_next_entry() {
+    let appends = [
+        (0, committed(6, append(7, Some(1)))),
+        (2, committed(7, append(8, None))),
+        (4, committed(7, append(8, Some(1)))),
+        (5, committed(8, append(9, None))),
+        (6, committed(8, append(9, Some(1)))),
+    ];
+    let arrived = arrivals(13, &appends, 100).await;
+    let expected = [(1, 6), (1, 7), (1, 8)];
+    assert_eq!(arrived.iter().map(|(n, at, _)| (*n, *at)).collect::<Vec<_>>(), expected);
+    // What it was held for does not hold the entry.
+    assert!(arrived[1].2 <= 5 && arrived[2].2 <= 7, "{arrived:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_nothing_follows_leaves_by_itself() {
+    let appends = [
+        (0, committed(6, append(7, Some(1)))),
+        (10, committed(6, append(8, None))),
+        (13, committed(7, append(8, None))),
+        (40, committed(8, append(8, None))),
+    ];
+    let arrived = arrivals(14, &appends, 42).await;
+    let commits: Vec<_> = arrived.iter().map(|(n, at, _)| (*n, *at)).collect();
+    assert_eq!(commits, [(1, 6), (0, 7), (0, 8)], "the newest stands for those before it");
+    let hold_ms = COMMIT_HOLD.as_millis();
+    // The first that was held sets the time.
+    assert!((10 + hold_ms..10 + hold_ms + 3).contains(&arrived[1].2), "{arrived:?}");
+    // The end of the stream holds nothing back.
+    assert!((42..45).contains(&arrived[2].2), "{arrived:?}");
 }
 
 /// openraft counts the empty message as soon as the entries before it are answered.

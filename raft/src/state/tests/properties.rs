@@ -1,6 +1,6 @@
 //! What holds for every log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,9 +8,14 @@ use proptest::sample::Index;
 
 use crate::command::codec;
 use crate::command::codec::tests::{
-    any_condition, any_meta_command, any_slots, any_value, key, slots,
+    any_condition, any_increment, any_meta_command, any_slots, any_transaction, any_value, key,
+    slots,
 };
+use crate::command::increment::{Counted, Increment, Life, Uncounted};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
+use crate::command::transaction::{
+    Aborted, Check, Got, Obstacle, Step, StepResult, Test, Transacted, Transaction,
+};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::state::content::Loader;
 use crate::state::{KEY_OVERHEAD_BYTES, State};
@@ -18,6 +23,9 @@ use crate::words::{Epoch, Key, LogTime, NodeId, Revision, Slot, TtlMs, Value};
 
 /// Few keys, so that commands meet; of three slots, so that some are owned and some not.
 const KEYS: [&str; 6] = ["a", "b", "c", "{a}x", "{a}y", "{b}x"];
+
+/// Those of one slot.
+const KEYS_OF_A_SLOT: [&str; 3] = ["a", "{a}x", "{a}y"];
 
 fn any_key() -> impl Strategy<Value = Key> {
     prop::sample::select(&KEYS).prop_map(key)
@@ -35,6 +43,18 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => (owned, 0..9_u64)
             .prop_map(|(slots, epoch)| Command::Own { slots, epoch: Epoch(epoch) }),
         2 => any_meta_command().prop_map(Command::Meta),
+        5 => (any_increment(any_key(), 1..60_u64), any_condition(0..40_u64)).prop_map(
+            |(increment, condition)| Command::Increment {
+                increment: Box::new(increment),
+                condition
+            }
+        ),
+        5 => any_transaction(
+            prop::sample::select(&KEYS_OF_A_SLOT).prop_map(key).boxed(),
+            60,
+            0..40_u64
+        )
+        .prop_map(|transaction| Command::Transact(Box::new(transaction))),
     ]
 }
 
@@ -95,12 +115,20 @@ impl Plain {
             return CommandResult::WrongShard { epoch: Epoch(self.epoch) };
         }
         match command {
-            Command::Put { key, condition, .. } | Command::Delete { key, condition }
-                if !self.holds(key, *condition) =>
+            Command::Put { condition, .. }
+            | Command::Delete { condition, .. }
+            | Command::Increment { condition, .. }
+                if !self.holds(command.key().expect("it has one"), *condition) =>
             {
-                let current = self.keys.get(key).map(|(_, revision, _)| Revision(*revision));
+                let found = self.keys.get(command.key().expect("it has one"));
+                let current = found.map(|(_, revision, _)| Revision(*revision));
                 CommandResult::ConditionFailed { current }
             }
+            Command::Transact(transaction) => self.transact(transaction),
+            Command::Increment { increment, .. } => match self.count(increment) {
+                Ok(counted) => CommandResult::Counted(counted),
+                Err(uncounted) => CommandResult::Uncounted(uncounted),
+            },
             Command::Put { key, value, ttl, .. } => {
                 self.applied += 1;
                 let deadline = ttl.map(|ttl| self.now + ttl.0);
@@ -124,6 +152,105 @@ impl Plain {
                 CommandResult::Meta { version: Epoch(self.version), changed }
             }
         }
+    }
+
+    fn count(&mut self, increment: &Increment) -> Result<Counted, Uncounted> {
+        let Increment { key, by, initial, min, max, life } = increment;
+        let before = self.keys.get(key);
+        let current = match before {
+            None => *initial,
+            Some((value, _, _)) => {
+                let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                let number = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
+                number.ok_or(Uncounted::NotANumber)?
+            }
+        };
+        let sum = i128::from(current) + i128::from(*by);
+        let value = i64::try_from(sum).map_err(|_too_large| Uncounted::Overflow { current })?;
+        if !(min.unwrap_or(i64::MIN)..=max.unwrap_or(i64::MAX)).contains(&value) {
+            return Err(Uncounted::PastBound { current });
+        }
+        let created = before.is_none();
+        let deadline = match life {
+            Life::OfCreated(ttl) if created => Some(self.now + ttl.0),
+            Life::Renewed(ttl) => Some(self.now + ttl.0),
+            Life::Kept | Life::OfCreated(_) => before.and_then(|(_, _, deadline)| *deadline),
+        };
+        self.applied += 1;
+        let text = codec::tests::value(&value.to_string());
+        self.keys.insert(key.clone(), (text, self.applied, deadline));
+        Ok(Counted { value, created, deadline: deadline.map(LogTime) })
+    }
+
+    /// Takes each step as a command of its own, then has all share one revision; or goes back.
+    fn transact(&mut self, transaction: &Transaction) -> CommandResult {
+        let holds = |Check { key, test }: &Check| {
+            let found = self.keys.get(key);
+            match test {
+                Test::Absent => found.is_none(),
+                Test::Present => found.is_some(),
+                Test::RevisionIs(revision) => found.is_some_and(|(_, it, _)| *it == revision.0),
+                Test::ValueIs(value) => found.is_some_and(|(it, _, _)| it == value),
+            }
+        };
+        let succeeded = transaction.checks.iter().all(holds);
+        let steps = if succeeded { &transaction.then } else { &transaction.otherwise };
+        let (keys, applied) = (self.keys.clone(), self.applied);
+        let (mut results, mut found_bytes) = (vec![], 0);
+        for (step, it) in steps.iter().enumerate() {
+            let result = self.take(it, applied + 1, &mut found_bytes).and_then(|result| {
+                let fits = found_bytes <= u64::from(transaction.found_bytes_max);
+                if fits { Ok(result) } else { Err(Obstacle::TooMuchFound) }
+            });
+            match result {
+                Ok(result) => results.push(result),
+                Err(why) => {
+                    (self.keys, self.applied) = (keys, applied);
+                    let step = u16::try_from(step).expect("a few steps");
+                    return CommandResult::Aborted(Aborted { succeeded, step, why });
+                }
+            }
+        }
+        let changed = applied < self.applied;
+        self.applied = applied + u64::from(changed);
+        CommandResult::Transacted(Box::new(Transacted { succeeded, changed, results }))
+    }
+
+    fn take(
+        &mut self,
+        step: &Step,
+        revision: u64,
+        found_bytes: &mut u64,
+    ) -> Result<StepResult, Obstacle> {
+        let key = step.key();
+        let result = match step {
+            Step::Get { .. } => StepResult::Got(self.keys.get(key).map(|(value, it, deadline)| {
+                *found_bytes += value.as_bytes().len() as u64;
+                let deadline = deadline.map(LogTime);
+                Got { value: value.clone(), revision: Revision(*it), deadline }
+            })),
+            Step::Put { value, ttl, .. } => {
+                self.applied += 1;
+                let deadline = ttl.map(|ttl| self.now + ttl.0);
+                let before = self.keys.insert(key.clone(), (value.clone(), 0, deadline));
+                let deadline = deadline.map(LogTime);
+                StepResult::Stored { created: before.is_none(), deadline }
+            }
+            Step::Delete { .. } => {
+                let existed = self.keys.remove(key).is_some();
+                self.applied += u64::from(existed);
+                StepResult::Deleted { existed }
+            }
+            Step::Increment(increment) => {
+                StepResult::Counted(self.count(increment).map_err(Obstacle::Uncounted)?)
+            }
+        };
+        if !matches!(step, Step::Get { .. })
+            && let Some((_, it, _)) = self.keys.get_mut(key)
+        {
+            *it = revision;
+        }
+        Ok(result)
     }
 
     fn change_map(&mut self, command: &MetaCommand) -> bool {
@@ -162,6 +289,22 @@ impl Plain {
             Condition::Present => current.is_some(),
             Condition::RevisionIs(revision) => current == Some(revision.0),
         }
+    }
+}
+
+/// Returns the keys that a command stored something under, each once.
+fn keys_written(command: &Command, result: &CommandResult) -> BTreeSet<Key> {
+    match (command, result) {
+        (_, CommandResult::Stored { .. } | CommandResult::Counted(_)) => {
+            command.key().into_iter().cloned().collect()
+        }
+        (Command::Transact(transaction), CommandResult::Transacted(transacted)) => {
+            let Transaction { then, otherwise, .. } = &**transaction;
+            let steps = if transacted.succeeded { then } else { otherwise };
+            let writes = |step: &&Step| matches!(step, Step::Put { .. } | Step::Increment(_));
+            steps.iter().filter(writes).map(|step| step.key().clone()).collect()
+        }
+        _ => BTreeSet::new(),
     }
 }
 
@@ -252,11 +395,11 @@ proptest! {
 
             let mut written = vec![];
             for (command, reply) in entry.commands.iter().zip(&replies) {
-                let CommandResult::Stored { .. } = reply.result else { continue };
-                let key = command.key().expect("only a put is stored").clone();
-                let last = newest.insert(key.clone(), reply.applied).unwrap_or_default();
-                prop_assert!(last < reply.applied, "revision {} after {last}", reply.applied);
-                written.push(key);
+                for key in keys_written(command, &reply.result) {
+                    let last = newest.insert(key.clone(), reply.applied).unwrap_or_default();
+                    prop_assert!(last < reply.applied, "revision {} after {last}", reply.applied);
+                    written.push(key);
+                }
             }
             for key in KEYS.map(key) {
                 if before.existing(&key).is_none() && !written.contains(&key) {

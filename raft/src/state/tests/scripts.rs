@@ -5,6 +5,9 @@
 //! ```text
 //!   put KEY VALUE [ttl=MS] [if=COND]   \
 //!   delete KEY [if=COND]                |
+//!   incr KEY [BY] [initial=N] [min=N] [max=N] [ttl=MS|renew=MS] [if=COND]
+//!   txn [if KEY absent|present|REVISION|=VALUE ...] then|else STEP ... [found_bytes_max=N], where a
+//!     STEP is get KEY, put KEY VALUE, delete KEY or incr KEY BY
 //!   own all|none|FIRST-LAST,... epoch=N | each an entry of its own [at=TIME] [expired_max=N],
 //!   bootstrap CLUSTER PEER ...          | unless the block begins with
 //!   activate SHARD attempt=N epoch=N    | entry at=TIME [expired_max=N]
@@ -25,7 +28,11 @@ use std::path::Path;
 use goldenscript::{ArgumentConsumer, Block, Context, Runner};
 
 use crate::command::codec::tests::{key, slots, value};
+use crate::command::increment::{Counted, Increment, Life};
 use crate::command::meta::{Addresses, Bootstrap, MetaCommand, Phase, ShardRecord};
+use crate::command::transaction::{
+    Aborted, Check, Got, Step, StepResult, Test, Transacted, Transaction,
+};
 use crate::command::{Command, CommandResult, Condition, Entry, Reply};
 use crate::state::meta::{Meta, NodeRecord};
 use crate::state::{NotOwner, State, Stored};
@@ -53,6 +60,7 @@ scripts! {
     delete,
     expiry_bounded,
     expiry_by_log_time,
+    increment,
     many_commands,
     map,
     ownership,
@@ -60,6 +68,7 @@ scripts! {
     put_moves_deadline,
     revisions,
     time_never_goes_back,
+    transaction,
     ttl,
 }
 
@@ -176,6 +185,13 @@ fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn
     if name == "bootstrap" {
         return Ok(Command::Meta(MetaCommand::Bootstrap(bootstrap(args)?)));
     }
+    if name == "txn" {
+        return Ok(Command::Transact(Box::new(transaction_of(args)?)));
+    }
+    if name == "incr" {
+        let increment = Box::new(parse_increment(args)?);
+        return Ok(Command::Increment { increment, condition: condition(args)? });
+    }
     let mut next = |what: &str| args.next_pos().ok_or_else(|| format!("{what} is missing"));
     Ok(match name {
         "put" => Command::Put {
@@ -206,6 +222,76 @@ fn parse(name: &str, args: &mut ArgumentConsumer<'_>) -> Result<Command, Box<dyn
         }),
         other => return Err(format!("unknown command {other}").into()),
     })
+}
+
+fn parse_increment(args: &mut ArgumentConsumer<'_>) -> Result<Increment, Box<dyn Error>> {
+    let key = key(args.next_pos().ok_or("key is missing")?);
+    let by = args.next_pos().map_or(Ok(1), str::parse)?;
+    let mut number = |name| args.take_key(name).map(str::parse).transpose();
+    let (initial, min, max) = (number("initial")?.unwrap_or(0), number("min")?, number("max")?);
+    let mut ttl = |name| args.take_key(name).map(str::parse).transpose();
+    let life = match (ttl("ttl")?, ttl("renew")?) {
+        (Some(ms), _) => Life::OfCreated(TtlMs(ms)),
+        (None, Some(ms)) => Life::Renewed(TtlMs(ms)),
+        (None, None) => Life::Kept,
+    };
+    Ok(Increment { key, by, initial, min, max, life })
+}
+
+fn transaction_of(args: &mut ArgumentConsumer<'_>) -> Result<Transaction, Box<dyn Error>> {
+    let found_bytes_max = args.take_key("found_bytes_max").map_or(Ok(u32::MAX), str::parse)?;
+    let mut transaction = Transaction { found_bytes_max, ..Transaction::default() };
+    let mut section = "";
+    while let Some(word) = args.next_pos() {
+        if ["if", "then", "else"].contains(&word) {
+            section = word;
+            continue;
+        }
+        let mut next = || args.next_pos().ok_or_else(|| format!("{word} lacks something"));
+        if section == "if" {
+            let test = match next()? {
+                "absent" => Test::Absent,
+                "present" => Test::Present,
+                other => match other.strip_prefix('=') {
+                    Some(text) => Test::ValueIs(value(text)),
+                    None => Test::RevisionIs(Revision(other.parse()?)),
+                },
+            };
+            transaction.checks.push(Check { key: key(word), test });
+            continue;
+        }
+        let key = key(next()?);
+        let step = match word {
+            "get" => Step::Get { key },
+            "put" => Step::Put { key, value: value(next()?), ttl: None },
+            "delete" => Step::Delete { key },
+            "incr" => {
+                let (by, life) = (next()?.parse()?, Life::Kept);
+                Step::Increment(Increment { key, by, initial: 0, min: Some(0), max: None, life })
+            }
+            other => return Err(format!("unknown step {other}").into()),
+        };
+        match section {
+            "then" => transaction.then.push(step),
+            "else" => transaction.otherwise.push(step),
+            _ => return Err("then or else is missing".into()),
+        }
+    }
+    Ok(transaction)
+}
+
+fn show_step(result: &StepResult) -> String {
+    match result {
+        StepResult::Got(None) => "none".into(),
+        StepResult::Got(Some(Got { value, revision, deadline })) => {
+            format!("{value:?} @{revision}{}", show_until(*deadline))
+        }
+        StepResult::Stored { created: true, .. } => "created".into(),
+        StepResult::Stored { created: false, .. } => "replaced".into(),
+        StepResult::Deleted { existed: true } => "deleted".into(),
+        StepResult::Deleted { existed: false } => "nothing to delete".into(),
+        StepResult::Counted(counted) => format!("counted {}", counted.value),
+    }
 }
 
 fn range(text: &str) -> Result<(u16, u16), Box<dyn Error>> {
@@ -247,6 +333,22 @@ fn show_reply(reply: &Reply) -> String {
         CommandResult::Owned { epoch } => format!("owned, epoch={epoch}"),
         CommandResult::Meta { version, changed: true } => format!("changed, version={version}"),
         CommandResult::Meta { version, changed: false } => format!("void, version={version}"),
+        CommandResult::Counted(Counted { value, created, deadline }) => {
+            let what = if *created { "created" } else { "counted" };
+            format!("{what} {value}{}", show_until(*deadline))
+        }
+        CommandResult::Uncounted(uncounted) => format!("not counted: {uncounted}"),
+        CommandResult::Transacted(transacted) => {
+            let Transacted { succeeded, changed, results } = &**transacted;
+            let taken = if *succeeded { "then" } else { "else" };
+            let changed = if *changed { ", changed" } else { "" };
+            let results: Vec<_> = results.iter().map(show_step).collect();
+            format!("{taken}{changed} [{}]", results.join(", "))
+        }
+        CommandResult::Aborted(Aborted { succeeded, step, why }) => {
+            let taken = if *succeeded { "then" } else { "else" };
+            format!("aborted at {taken}[{step}]: {why}")
+        }
     };
     format!("{result} (applied={applied} now={log_time})\n")
 }

@@ -31,10 +31,8 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Box<Problem>> {
 }
 
 /// Reads the body.
-pub(super) fn parse(body: &[u8]) -> Result<InitRequest, Box<Problem>> {
-    let wire: Wire = serde_json::from_slice(body).map_err(|error| {
-        refused(400, "bad-json", "The body cannot be read", error.to_string(), EXAMPLE)
-    })?;
+pub(super) fn parse(bytes: &[u8]) -> Result<InitRequest, Box<Problem>> {
+    let wire: Wire = body::parse_json(bytes, EXAMPLE)?;
     let refuse = |detail: String| {
         refused(400, "bad-init", "These nodes cannot be a cluster", detail, NAME_EACH)
     };

@@ -70,11 +70,8 @@ pub(super) async fn snapshot(node: &Node, request: Request) -> Result<Response, 
     Ok(json(StatusCode::OK, &answer))
 }
 
-fn parse_transfer(body: &[u8]) -> Result<NodeId, Box<Problem>> {
-    let asked: TransferRequest = serde_json::from_slice(body).map_err(|error| {
-        let title = "The body cannot be read";
-        refused(400, "bad-json", title, error.to_string(), TRANSFER_EXAMPLE)
-    })?;
+fn parse_transfer(bytes: &[u8]) -> Result<NodeId, Box<Problem>> {
+    let asked: TransferRequest = body::parse_json(bytes, TRANSFER_EXAMPLE)?;
     Ok(NodeId(asked.to))
 }
 

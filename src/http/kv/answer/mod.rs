@@ -11,15 +11,21 @@ use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use bytes::Bytes;
+use serde::Serialize;
 use steadfast_cli::api::header;
-use steadfast_cli::api::problem::code;
+use steadfast_cli::api::incr::IncrAnswer;
+use steadfast_cli::api::number::Exact;
+use steadfast_cli::api::problem::{Problem, code};
+use steadfast_raft::command::increment::Uncounted;
+use steadfast_raft::command::transaction::{Aborted, Obstacle};
+use steadfast_raft::limits;
 use steadfast_raft::node::api::{
     Elsewhere, Facts, Found, Guarantee, ReadAnswer, Route, WriteAnswer, WriteResult,
 };
 use steadfast_raft::words::{Revision, TtlMs};
 
 use super::condition::Tag;
-use super::problem;
+use super::{problem, txn};
 
 #[cfg(test)]
 mod tests;
@@ -81,8 +87,95 @@ pub(super) fn written(answer: &WriteAnswer) -> Response {
                 .insert(EXISTED, HeaderValue::from_static(if existed { "true" } else { "false" }));
             response
         }
+        WriteResult::Counted { value, created, revision, expires_in } => counted(
+            facts,
+            &IncrAnswer {
+                value: Exact(value),
+                created,
+                revision: Exact(revision.0),
+                expires_in_ms: expires_in.map(|ttl| ttl.0),
+            },
+        ),
+        WriteResult::Uncounted(uncounted) => {
+            let problem = uncounted_because(uncounted);
+            with_facts(problem::response(&problem), facts)
+        }
+        WriteResult::Transacted(ref transacted) => {
+            let answer = txn::answer(transacted, facts);
+            let mut response = json(&answer, facts);
+            if let Some(Exact(revision)) = answer.revision {
+                version(response.headers_mut(), Revision(revision), None);
+            }
+            response
+        }
+        WriteResult::Aborted(aborted) => {
+            with_facts(problem::response(&aborted_because(aborted)), facts)
+        }
         WriteResult::ConditionFailed { current } => condition_failed(facts, current),
     }
+}
+
+/// Renders a sum.
+fn counted(facts: &Facts, answer: &IncrAnswer) -> Response {
+    let mut response = json(answer, facts);
+    let expires_in = answer.expires_in_ms.map(TtlMs);
+    version(response.headers_mut(), Revision(answer.revision.0), expires_in);
+    response
+}
+
+/// Renders something larger than a value.
+fn json(answer: &impl Serialize, facts: &Facts) -> Response {
+    let body = serde_json::to_vec(answer).expect("it has only strings, numbers and flags");
+    let mut response = respond(StatusCode::OK, Body::from(body), facts, Guarantee::Linearizable);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+fn with_facts(mut response: Response, facts: &Facts) -> Response {
+    facts_into(response.headers_mut(), facts, Guarantee::Linearizable);
+    response
+}
+
+/// Says why no operation of a transaction was carried out.
+fn aborted_because(aborted: Aborted) -> Box<Problem> {
+    let Aborted { succeeded, step, why } = aborted;
+    let list = if succeeded { "then" } else { "else" };
+    let detail = format!("{list}[{step}]: {why}; nothing of the transaction was carried out");
+    match why {
+        Obstacle::Uncounted(uncounted) => {
+            Box::new(Problem { detail, ..*uncounted_because(uncounted) })
+        }
+        Obstacle::TooMuchFound => problem::refused(
+            422,
+            "answer-too-large",
+            "The transaction finds too much",
+            detail,
+            format!("read fewer values: {} bytes at most", limits::TRANSACTION_FOUND_BYTES_MAX),
+        ),
+    }
+}
+
+/// Says why there is no sum.
+fn uncounted_because(uncounted: Uncounted) -> Box<Problem> {
+    let (code, title, hint) = match uncounted {
+        Uncounted::NotANumber => (
+            code::NOT_A_NUMBER,
+            "The value is no number",
+            "read the key; to count from anew, store a decimal number there, or delete it",
+        ),
+        Uncounted::PastBound { .. } => (
+            code::PAST_BOUND,
+            "The sum would pass a bound",
+            "add less, or allow more with min and max",
+        ),
+        Uncounted::Overflow { .. } => (
+            code::OVERFLOW,
+            "The sum does not fit",
+            "add less: numbers are those of 64 bits with a sign",
+        ),
+    };
+    problem::refused(409, code, title, uncounted.to_string(), hint)
 }
 
 /// Renders that there is no such key. That is an answer too, so it says where it comes from.

@@ -187,3 +187,42 @@ fn a_redirect_keeps_path_and_query_and_a_local_request_learns_the_leader() {
     let odd = Elsewhere { http: "http://b\n:7301".to_owned(), ..known };
     assert_eq!(elsewhere(&odd, Route::Redirect, &asked).status(), 421);
 }
+
+#[tokio::test]
+async fn a_sum_is_json_and_has_its_version_in_headers_too() {
+    let response = written_with(WriteResult::Counted {
+        value: i64::MAX,
+        created: false,
+        revision: Revision(7),
+        expires_in: Some(TtlMs(9)),
+    });
+    let more = [
+        "cache-control: no-cache",
+        "content-type: application/json",
+        "etag: \"7\"",
+        "steadfast-expires-in: 9",
+        "steadfast-revision: 7",
+    ];
+    check(&response, 200, &more);
+    let json: serde_json::Value = serde_json::from_slice(&body(response).await).expect("JSON");
+    let expected = serde_json::json!({
+        "value": "9223372036854775807", "created": false, "revision": "7", "expires_in_ms": 9
+    });
+    assert_eq!(json, expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_a_conflict_with_a_code() {
+    for (why, code) in [
+        (Uncounted::NotANumber, "not-a-number"),
+        (Uncounted::PastBound { current: 7 }, "past-bound"),
+        (Uncounted::Overflow { current: i64::MAX }, "overflow"),
+    ] {
+        let response = written_with(WriteResult::Uncounted(why));
+        assert_eq!(response.status(), 409);
+        assert_eq!(response.headers().get("steadfast-applied"), Some(&41.into()));
+        let problem = problem(response).await;
+        assert_eq!(problem.code, code);
+        assert!(problem.hint.is_some());
+    }
+}

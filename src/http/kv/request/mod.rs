@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use steadfast_cli::api::problem::Problem;
-use steadfast_cli::api::{duration, header};
+use steadfast_cli::api::{duration, header, key};
 use steadfast_raft::command::Condition;
 use steadfast_raft::limits;
 use steadfast_raft::node::api::{Consistency, Route};
@@ -82,41 +82,45 @@ impl Asked {
 }
 
 fn get(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
-    let query = query(uri, &[Name::Consistency, Name::MaxStaleness, Name::Timeout])?;
+    let query = query(uri, key::PATH, &[Name::Consistency, Name::MaxStaleness, Name::Timeout])?;
     let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
     let consistency = consistency(&query)?;
     condition::absent(headers, &IF_MATCH, "PUT and DELETE")?;
     let known = condition::tag(headers, &IF_NONE_MATCH)?;
-    let key = target::key(uri, &query)?;
+    let key = target::key(uri, key::PATH, &query)?;
     Ok(Asked { operation: Operation::Get { key, consistency, known }, timeout, route })
 }
 
 fn put(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
     origin::check(headers)?;
-    let query = query(uri, &[Name::Timeout, Name::Ttl])?;
+    let query = query(uri, key::PATH, &[Name::Timeout, Name::Ttl])?;
     let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
     let ttl = query.get(Name::Ttl).map(ttl).transpose()?;
     let condition = condition::of_put(headers)?;
-    let key = target::key(uri, &query)?;
+    let key = target::key(uri, key::PATH, &query)?;
     body::check_length(headers, limits::VALUE_BYTES_MAX)?;
     Ok(Asked { operation: Operation::Put { key, ttl, condition }, timeout, route })
 }
 
 fn delete(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
     origin::check(headers)?;
-    let query = query(uri, &[Name::Timeout])?;
+    let query = query(uri, key::PATH, &[Name::Timeout])?;
     let timeout = query.timeout(limits::WRITE_TIMEOUT_DEFAULT)?;
     let condition = condition::of_delete(headers)?;
-    let key = target::key(uri, &query)?;
+    let key = target::key(uri, key::PATH, &query)?;
     Ok(Asked { operation: Operation::Delete { key, condition }, timeout, route })
 }
 
 /// Reads the query; `key64` is known only where the path names no key.
-fn query<'a>(uri: &'a Uri, known: &[Name]) -> Result<Query<'a>, Box<Problem>> {
+pub(super) fn query<'a>(
+    uri: &'a Uri,
+    route: &str,
+    known: &[Name],
+) -> Result<Query<'a>, Box<Problem>> {
     if uri.query().is_none() {
         return Ok(Query::default());
     }
-    let key64: &[Name] = if target::in_path(uri) { &[] } else { &[Name::Key64] };
+    let key64: &[Name] = if target::in_path(uri, route) { &[] } else { &[Name::Key64] };
     Query::parse(uri, &[key64, known].concat())
 }
 
@@ -161,7 +165,7 @@ fn bad_staleness(detail: String) -> Box<Problem> {
 }
 
 /// Reads how long a key lives.
-fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
+pub(in crate::http) fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
     let refuse = |detail: String| {
         refused(400, "bad-ttl", "The time to live cannot be used", detail, "ttl=500ms or ttl=60s")
     };
@@ -172,7 +176,7 @@ fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
 }
 
 /// Reads what to do with the request where another node leads.
-fn route(headers: &HeaderMap) -> Result<Route, Box<Problem>> {
+pub(super) fn route(headers: &HeaderMap) -> Result<Route, Box<Problem>> {
     let mut values = headers.get_all(header::ROUTE).iter();
     let Some(route) = values.next() else { return Ok(Route::default()) };
     match route.as_bytes() {

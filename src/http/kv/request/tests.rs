@@ -94,7 +94,7 @@ fn keys_that_a_path_cannot_carry_get_their_url() {
         let hint = problem.hint.expect("the URL");
         let url = hint.strip_prefix("use ").expect("the URL");
         assert_eq!(url, format!("/v1/kv?key64={key64}"));
-        check_key(url, &steadfast_cli::api::key::from_key64(key64.as_bytes()).expect("base64"));
+        check_key(url, &key::from_key64(key64.as_bytes()).expect("base64"));
     }
     let problem = refused_with(&["PUT /v1/kv/a/?ttl=1s"], 400, "key-needs-key64");
     assert_eq!(problem.hint.as_deref(), Some("use /v1/kv?key64=YS8&ttl=1s"));

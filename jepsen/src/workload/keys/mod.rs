@@ -1,4 +1,4 @@
-//! Registers: a few keys at a time, each for a while.
+//! The keys of a run: some are in use at a time, each for a while.
 //!
 //! A key retires after some operations and a new one takes its place, so that no key's history
 //! grows long and keys of all shards have their turn.
@@ -16,43 +16,22 @@ use crate::history::Mode;
 #[cfg(test)]
 mod tests;
 
-/// Keys that are in use at a time, for each shard.
-const KEYS_PER_SHARD: u32 = 2;
-/// Operations after which a key retires.
-const KEY_OPERATIONS: u64 = 1000;
-
-/// What clients do, and how often out of a hundred times.
-const MIX: [(Act, u32); 6] = [
-    (Act::Read(Mode::Linearizable), 35),
-    (Act::Read(Mode::Lease), 10),
-    (Act::Read(Mode::Stale), 10),
-    (Act::Write, 25),
-    (Act::Swap, 17),
-    (Act::Delete, 3),
-];
-
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Read(Mode),
-    Write,
-    /// A read, then a compare-and-swap of what it saw.
-    Swap,
-    Delete,
-}
-
 /// The keys of a run, by number.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub struct Keys {
     /// Those in use, and how often each was.
     active: Mutex<Vec<(u64, u64)>>,
     next: AtomicU64,
+    /// Operations after which a key retires.
+    operations: u64,
 }
 
 impl Keys {
-    pub(super) fn new(shards: u32) -> Self {
-        let count = u64::from((shards * KEYS_PER_SHARD).max(1));
+    /// Returns so many keys, each for so many operations.
+    pub(super) fn new(count: u32, operations: u64) -> Self {
+        let count = u64::from(count.max(1));
         let active = (0..count).map(|number| (number, 0)).collect();
-        Self { active: Mutex::new(active), next: AtomicU64::new(count) }
+        Self { active: Mutex::new(active), next: AtomicU64::new(count), operations }
     }
 
     /// Returns how many there were.
@@ -67,36 +46,35 @@ impl Keys {
         let (number, uses) = &mut active[index];
         *uses += 1;
         let chosen = *number;
-        if KEY_OPERATIONS <= *uses {
+        if self.operations <= *uses {
             (*number, *uses) = (self.next.fetch_add(1, Ordering::Relaxed), 0);
         }
         chosen
     }
 }
 
-/// Works until told to stop.
-pub(super) async fn run(mut session: Session) {
-    while !session.shared.stopped() {
-        let number = session.shared.keys.choose(session.random.random());
-        let key = session.shared.key(number);
-        // How it ended is in the history, and a client goes on in any case.
-        match act(session.random.random_range(0..100)) {
-            Act::Read(mode) => drop(session.read(&key, mode).await),
-            Act::Write => {
-                let value = session.shared.next_value();
-                session.write(&key, value).await;
-            }
-            Act::Swap => {
-                if let Ok(saw) = session.read(&key, Mode::Linearizable).await {
-                    let value = session.shared.next_value();
-                    session.cas(&key, saw, value).await;
-                }
-            }
-            Act::Delete => {
-                session.delete(&key).await;
-            }
-        }
+impl Session {
+    /// Chooses a key to use once.
+    pub(super) fn choose_key(&mut self) -> String {
+        let number = self.shared.keys.choose(self.random.random());
+        self.shared.key(number)
     }
+
+    /// Draws one of some things to do, each with how often out of a hundred times.
+    pub(super) fn draw<T: Copy>(&mut self, mix: &[(T, u32)]) -> T {
+        at(mix, self.random.random_range(0..100))
+    }
+}
+
+/// Returns what to do, by a number below 100.
+pub(super) fn at<T: Copy>(mix: &[(T, u32)], mut percent: u32) -> T {
+    for &(act, share) in mix {
+        if percent < share {
+            return act;
+        }
+        percent -= share;
+    }
+    unreachable!("the shares add up to a hundred")
 }
 
 /// Reads every key through every node, linearizably.
@@ -119,17 +97,6 @@ pub(super) async fn read_all(shared: &Arc<Shared>) {
         }
     }
     readers.join_all().await;
-}
-
-/// Returns what to do, by a number below 100.
-fn act(mut percent: u32) -> Act {
-    for (act, share) in MIX {
-        if percent < share {
-            return act;
-        }
-        percent -= share;
-    }
-    unreachable!("the shares add up to a hundred")
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small index")]

@@ -1,0 +1,100 @@
+//! Results of commands about keys, beyond one value read, stored or deleted.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{Style, json_facts, put_bytes};
+use crate::api::ops::{GetResult, OpResult};
+use crate::client::incr::Counted;
+use crate::client::txn::Transacted;
+use crate::exit::Exit;
+
+/// The result of a command about keys.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// A number was counted.
+    Counted {
+        /// Under which key.
+        key: Vec<u8>,
+        /// The sum.
+        counted: Counted,
+    },
+    /// A transaction was carried out.
+    Transacted(Transacted),
+}
+
+impl Data {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Transacted(done) if !done.answer.succeeded => Exit::PreconditionFailed,
+            Self::Counted { .. } | Self::Transacted(_) => Exit::Done,
+        }
+    }
+
+    pub(super) fn talk(&self) -> Option<String> {
+        match self {
+            Self::Transacted(done) if !done.answer.succeeded => {
+                Some("a condition did not hold: what `else` says was carried out".to_owned())
+            }
+            Self::Counted { .. } | Self::Transacted(_) => None,
+        }
+    }
+
+    pub(super) fn write_table(&self, _style: Style, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Counted { counted, .. } => writeln!(out, "{}", counted.answer.value.0),
+            Self::Transacted(done) => {
+                for result in &done.answer.results {
+                    writeln!(out, "{}", line(result))?;
+                }
+                match done.answer.revision {
+                    Some(revision) => writeln!(out, "now version \"{}\"", revision.0),
+                    None => writeln!(out, "nothing changed"),
+                }
+            }
+        }
+    }
+
+    pub(super) fn raw(&self) -> Vec<u8> {
+        match self {
+            Self::Counted { counted, .. } => counted.answer.value.0.to_string().into_bytes(),
+            Self::Transacted(done) => {
+                let revision = done.answer.revision.map(|revision| revision.0.to_string());
+                revision.unwrap_or_default().into_bytes()
+            }
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
+        match self {
+            Self::Counted { key, counted } => {
+                let mut object = json!(counted.answer);
+                object["facts"] = json_facts(&counted.facts);
+                put_bytes(&mut object, "key", key);
+                object
+            }
+            Self::Transacted(done) => {
+                let mut object = json!(done.answer);
+                object["facts"] = json_facts(&done.facts);
+                object
+            }
+        }
+    }
+}
+
+/// Returns what came of one operation, for people.
+fn line(result: &OpResult) -> String {
+    match result {
+        OpResult::Get(GetResult { found: false, .. }) => "get     not there".to_owned(),
+        OpResult::Get(GetResult { value, value64, .. }) => match (value, value64) {
+            (Some(text), _) => format!("get     {text}"),
+            (None, base64) => format!("get     {} (base64url)", base64.clone().unwrap_or_default()),
+        },
+        OpResult::Put(put) if put.created => "put     created".to_owned(),
+        OpResult::Put(_) => "put     replaced".to_owned(),
+        OpResult::Delete(delete) if delete.existed => "delete  deleted".to_owned(),
+        OpResult::Delete(_) => "delete  was not there".to_owned(),
+        OpResult::Incr(incr) => format!("incr    {}", incr.value.0),
+    }
+}

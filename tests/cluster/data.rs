@@ -1,0 +1,121 @@
+//! What is done to keys beyond one value read, stored or deleted.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Cluster, SMALL};
+use crate::http::Answer;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Sends a JSON body.
+fn post(cluster: &Cluster, node: usize, target: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    cluster.client(node).send("POST", target, &[JSON], body.as_bytes()).expect("an answer")
+}
+
+#[test]
+fn numbers_are_counted_at_any_node_and_bounds_hold() {
+    let cluster = Cluster::found(SMALL);
+    let mut threads = Vec::new();
+    for node in 0..3 {
+        let mut client = cluster.client(node);
+        threads.push(std::thread::spawn(move || {
+            let sums = (0..50).map(|_| {
+                let answer = client.send("POST", "/v1/incr/hits", &[], b"").expect("an answer");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                let json = answer.json();
+                assert_eq!(answer.header("etag"), Some(&*format!("{}", json["revision"])));
+                json["value"].as_str().expect("a string").parse::<u32>().expect("a number")
+            });
+            sums.collect::<Vec<_>>()
+        }));
+    }
+    let mut sums: Vec<u32> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect();
+    sums.sort_unstable();
+    assert_eq!(sums, (1..=150).collect::<Vec<_>>(), "each sum is given once");
+    assert_eq!(cluster.get(2, "hits").as_deref(), Some(&b"150"[..]));
+
+    let stock = |node, body| post(&cluster, node, "/v1/incr/stock?timeout=5s", &body);
+    let answer = stock(0, json!({"by": -1, "initial": 2, "min": 0, "ttl": "10m"})).json();
+    assert_eq!((&answer["value"], &answer["created"]), (&json!("1"), &json!(true)));
+    let left = answer["expires_in_ms"].as_u64().expect("it expires");
+    assert!(left <= 600_000, "{left}");
+    let answer = stock(1, json!({"by": -1, "min": 0})).json();
+    assert_eq!((&answer["value"], &answer["created"]), (&json!("0"), &json!(false)));
+    assert!(answer["expires_in_ms"].is_u64(), "it keeps its time to live: {answer}");
+    let answer = stock(2, json!({"by": -1, "min": 0}));
+    assert_eq!((answer.status, &*answer.code()), (409, "past-bound"), "{}", answer.text());
+    assert_eq!(cluster.get(0, "stock").as_deref(), Some(&b"0"[..]));
+
+    cluster.put(0, "name", b"alice");
+    let answer = post(&cluster, 1, "/v1/incr/name", &json!({}));
+    assert_eq!((answer.status, &*answer.code()), (409, "not-a-number"));
+    assert_eq!(answer.json()["outcome"], "not_applied");
+    assert_eq!(cluster.get(0, "name").as_deref(), Some(&b"alice"[..]));
+    cluster.check_equal();
+}
+
+#[test]
+fn a_transaction_is_carried_out_as_a_whole_or_not_at_all() {
+    let cluster = Cluster::found_with(SMALL, 3);
+    let txn = |node, body: Value| post(&cluster, node, "/v1/txn", &body);
+    let both = json!([
+        {"put": {"key": "{a}x", "value": "1"}}, {"put": {"key": "{a}y", "value": "2", "ttl": "1h"}}
+    ]);
+    let answer = txn(0, json!({"if": [{"key": "{a}x", "exists": false}], "then": both}));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let revision = answer.json()["revision"].as_str().expect("it changed something").to_owned();
+    assert_eq!(answer.header("steadfast-revision"), Some(&*revision));
+    for key in ["%7Ba%7Dx", "%7Ba%7Dy"] {
+        let answer = cluster.client(1).send("GET", &format!("/v1/kv/{key}"), &[], b"");
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.header("steadfast-revision"), Some(&*revision), "they share one");
+    }
+
+    let move_all = json!({
+        "if": [{"key": "{a}x", "revision": revision}, {"key": "{a}y", "value": "2"}],
+        "then": [
+            {"incr": {"key": "{a}x", "by": 2}}, {"incr": {"key": "{a}y", "by": -2, "min": 0}},
+            {"get": {"key": "{a}y"}}
+        ],
+        "else": [{"get": {"key": "{a}x"}}],
+    });
+    let moved = txn(1, move_all.clone()).json();
+    assert_eq!(moved["succeeded"], true);
+    assert_eq!(moved["results"][0]["incr"]["value"], "3");
+    assert_eq!(moved["results"][2]["get"]["value"], "0");
+    let again = txn(2, move_all).json();
+    assert_eq!((&again["succeeded"], again.get("revision")), (&json!(false), None));
+    assert_eq!(again["results"][0]["get"]["value"], "3");
+
+    // The first step is undone, for the second cannot be taken.
+    let steps = json!([
+        {"delete": {"key": "{a}x"}}, {"incr": {"key": "{a}y", "by": -1, "min": 0}}
+    ]);
+    let answer = txn(0, json!({ "then": steps }));
+    assert_eq!((answer.status, &*answer.code()), (409, "past-bound"), "{}", answer.text());
+    assert!(answer.text().contains("then[1]"), "{}", answer.text());
+    assert_eq!(cluster.get(2, "%7Ba%7Dx").as_deref(), Some(&b"3"[..]));
+
+    let across = json!([{"get": {"key": "foo"}}, {"get": {"key": "bar"}}]);
+    let answer = txn(1, json!({ "then": across }));
+    assert_eq!((answer.status, &*answer.code()), (422, "cross-slot"), "{}", answer.text());
+    assert!(answer.text().contains("slot 5061: bar; slot 12182: foo"), "{}", answer.text());
+    let untyped = cluster.client(0).send("POST", "/v1/txn", &[], b"{}").expect("an answer");
+    assert_eq!((untyped.status, &*untyped.code()), (415, "not-json"));
+
+    let large = "v".repeat(900 << 10);
+    for key in ["{a}l1", "{a}l2", "{a}l3"] {
+        let put = json!([{"put": {"key": key, "value": large}}]);
+        assert_eq!(txn(0, json!({ "then": put })).status, 200);
+    }
+    let gets = json!([
+        {"delete": {"key": "{a}x"}}, {"get": {"key": "{a}l1"}}, {"get": {"key": "{a}l2"}},
+        {"get": {"key": "{a}l3"}}
+    ]);
+    let answer = txn(2, json!({ "then": gets }));
+    assert_eq!((answer.status, &*answer.code()), (422, "answer-too-large"), "{}", answer.text());
+    assert_eq!(cluster.get(0, "%7Ba%7Dx").as_deref(), Some(&b"3"[..]), "it was not deleted");
+    cluster.check_equal();
+}
