@@ -161,7 +161,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            let usage = error.is::<config::ConfigError>() || error.is::<dev::PlaceError>();
+            let usage = error.is::<config::ConfigError>()
+                || error.is::<dev::PlaceError>()
+                || error.is::<steadfast_raft::mutant::Refused>();
             if usage { Exit::Usage.into() } else { Exit::Unexpected.into() }
         }
     }
@@ -218,5 +220,13 @@ mod tests {
         let matches = command_line().get_matches_from(["steadfast", "start", "-v", "--data", "d"]);
         let args = Args::from_arg_matches(&matches).expect("good flags");
         assert!(matches!(args.command, Command::Start(_)) && args.verbose == 1);
+    }
+    /// The harness is a black box, so it has a list of its own.
+    #[test]
+    fn every_mutant_that_there_is_is_hunted_and_no_other() {
+        let there =
+            steadfast_raft::mutant::Mutant::ALL.iter().map(|mutant| mutant.name()).collect();
+        assert_eq!(steadfast_jepsen::mutants::matrix::names(), there);
+        assert_eq!(steadfast_jepsen::mutants::ENV, steadfast_raft::mutant::ENV);
     }
 }

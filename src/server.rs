@@ -10,6 +10,7 @@ use rustix::process::{
 };
 use steadfast_raft::clock::SystemClock;
 use steadfast_raft::disk::RealDisk;
+use steadfast_raft::mutant::{self, Mutant};
 use steadfast_raft::net::{Address, TcpNet};
 use steadfast_raft::node::{Node, NodeConfig, Seams};
 use steadfast_raft::runtime::with_seed;
@@ -35,6 +36,7 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     if let Some(parent) = flags.parent {
         die_with(parent)?;
     }
+    become_a_mutant()?;
     let config = Config::load(flags, std::env::vars_os())?;
     take_all_files();
     prepare(&config.data)?;
@@ -46,6 +48,18 @@ pub(crate) fn run(flags: Flags) -> anyhow::Result<()> {
     let ended = runtime.block_on(with_seed(seed, serve(config)));
     runtime.shutdown_timeout(BLOCKING_TIMEOUT);
     ended
+}
+
+/// Makes this process break the promise that the environment names, in a build made for that.
+fn become_a_mutant() -> Result<(), mutant::Refused> {
+    let Some(mutant) = Mutant::chosen()? else { return Ok(()) };
+    tracing::warn!(
+        mutant = mutant.name(),
+        "THIS NODE IS BROKEN ON PURPOSE and lies about its data: {}; unset {} for one that does not",
+        mutant.lie(),
+        mutant::ENV
+    );
+    Ok(())
 }
 
 /// Has the system kill this process when the one that started it dies. It could not do more for

@@ -23,18 +23,22 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Each module of `raft/src`, from the bottom up, and the modules that it may use.
 const LAYERS: &[(&str, &str)] = &[
     ("limits", ""),
+    ("mutant", ""),
     ("words", "limits"),
     ("runtime", ""),
     ("clock", ""),
-    ("disk", "limits"),
+    ("disk", "limits mutant"),
     ("net", "limits"),
     ("command", "limits words"),
     ("state", "command limits words"),
-    ("wal", "disk limits runtime words"),
-    ("snapshot", "disk limits words"),
+    ("wal", "disk limits mutant runtime words"),
+    ("snapshot", "disk limits mutant words"),
     ("transport", "limits net runtime words"),
-    ("shard", "clock command limits runtime snapshot state transport wal words"),
-    ("node", "clock command disk limits net runtime shard snapshot state transport wal words"),
+    ("shard", "clock command limits mutant runtime snapshot state transport wal words"),
+    (
+        "node",
+        "clock command disk limits mutant net runtime shard snapshot state transport wal words",
+    ),
 ];
 
 /// Crates that only some of our code may name: the crate, and where.

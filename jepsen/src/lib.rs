@@ -11,6 +11,7 @@
 //!     report   what a person looks at
 //!   history    what was done and seen, one line an event
 //!   folder     the files of a run
+//!   mutants    nodes that are broken on purpose, and what catches them
 //! ```
 //!
 //! It is a black box: it starts the product's own binary and uses its public client, and links
@@ -23,6 +24,7 @@ pub mod env;
 pub mod folder;
 pub mod history;
 pub mod judge;
+pub mod mutants;
 pub mod nemesis;
 pub mod report;
 pub mod run;

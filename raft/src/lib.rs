@@ -10,6 +10,7 @@
 //!   command    what entries say, and their bytes
 //!   clock disk net                                          (seams)
 //!   words limits                                            (vocabulary)
+//!   mutant     faults on purpose, in builds made for that
 //! ```
 //!
 //! Each layer uses only those below it. A test holds them to it.
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod command;
 pub mod disk;
 pub mod limits;
+pub mod mutant;
 pub mod net;
 pub mod node;
 pub mod runtime;

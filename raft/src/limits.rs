@@ -18,6 +18,8 @@ pub const ENTRY_BYTES_MAX: usize = 2 << 20;
 pub const TRANSACTION_ITEMS_MAX: usize = 1_000;
 /// Largest transaction: alone it fills an entry.
 pub const TRANSACTION_BYTES_MAX: usize = ENTRY_BYTES_MAX - (1 << 10);
+/// Most items of one request about many keys.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
 /// Most bytes of values that one transaction finds. It is written into each: replicas of different
 /// versions must agree on it.
 pub const TRANSACTION_FOUND_BYTES_MAX: u32 = 2 << 20;

@@ -14,7 +14,8 @@ pub(super) const PREFIX: &str = "STEADFAST_";
 /// The variable that names the settings file.
 pub(super) const CONFIG_ENV: &str = "STEADFAST_CONFIG";
 /// Variables that other parts of the program read.
-pub(super) const OTHERS: [&str; 2] = [crate::telemetry::ENV, "STEADFAST_ENDPOINTS"];
+pub(super) const OTHERS: [&str; 3] =
+    [crate::telemetry::ENV, "STEADFAST_ENDPOINTS", steadfast_raft::mutant::ENV];
 
 /// What `--help` says first.
 pub(crate) const HELP: &str = "\

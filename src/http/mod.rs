@@ -5,6 +5,7 @@
 //!   mod        one request: span, counts, panics, the way to its handler
 //!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
 //!              takes several keys at once
+//!   many/      the same for each of many items
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   openapi    the interface for programs
 //!   head auth query origin body condition ops problem    what they share
@@ -36,6 +37,7 @@ mod control;
 mod head;
 mod kv;
 mod listener;
+mod many;
 mod metrics;
 mod openapi;
 mod ops;
@@ -93,6 +95,9 @@ impl App {
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return kv::serve(&self.node, request).await;
+        }
+        if many::is_path(request.uri().path()) {
+            return many::serve(&self.node, request).await;
         }
         if request.uri().path() == txn::PATH {
             return kv::serve_txn(&self.node, request).await;

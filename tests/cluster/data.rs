@@ -119,3 +119,71 @@ fn a_transaction_is_carried_out_as_a_whole_or_not_at_all() {
     assert_eq!(cluster.get(0, "%7Ba%7Dx").as_deref(), Some(&b"3"[..]), "it was not deleted");
     cluster.check_equal();
 }
+
+#[test]
+fn many_keys_are_written_and_read_at_once_wherever_they_are() {
+    let cluster = Cluster::found_with(SMALL, 4);
+    let puts: Vec<_> = (0..1_000)
+        .map(|i| json!({"put": {"key": format!("k{i}"), "value": format!("{i}")}}))
+        .collect();
+    let answer = post(&cluster, 0, "/v1/batch?timeout=30s", &json!({ "ops": puts }));
+    assert_eq!((answer.status, answer.header("steadfast-batch-failed")), (200, Some("0")));
+    let results = answer.json()["results"].as_array().expect("a list").clone();
+    assert_eq!(results.len(), 1_000);
+    assert!(results.iter().all(|it| it["status"] == 201 && it["outcome"] == "applied"));
+    let keys: Vec<_> = (0..1_000).map(|i| format!("k{i}")).collect();
+    let answer = post(&cluster, 1, "/v1/mget?timeout=30s", &json!({ "keys": keys }));
+    let results = answer.json()["results"].as_array().expect("a list").clone();
+    for (i, item) in results.iter().enumerate() {
+        assert_eq!(item["result"]["get"]["value"], i.to_string(), "they come in order: {item}");
+    }
+
+    // Operations on one key, and on one slot, take effect in order; what fails does not end them.
+    let ops = json!({"ops": [
+        {"put": {"key": "{s}n", "value": "1"}},
+        {"incr": {"key": "{s}n", "by": 4}},
+        {"put": {"key": "{s}n", "value": "x", "if": {"exists": false}}},
+        {"get": {"key": "{s}n"}},
+        {"put": {"key64": "_w", "value64": "_w"}},
+        {"delete": {"key": "{s}n"}},
+        {"get": {"key": "{s}n"}},
+        {"incr": {"key": "k1", "max": 0}},
+        {"get": {"key64": "_w"}},
+    ]});
+    let answer = post(&cluster, 2, "/v1/batch", &ops);
+    assert_eq!(answer.header("steadfast-batch-failed"), Some("2"), "{}", answer.text());
+    let items = answer.json()["results"].clone();
+    let statuses: Vec<_> =
+        items.as_array().expect("a list").iter().map(|item| item["status"].clone()).collect();
+    assert_eq!(json!(statuses), json!([201, 200, 412, 200, 201, 204, 404, 409, 200]), "{items}");
+    assert_eq!(items[1]["result"]["incr"]["value"], "5");
+    assert_eq!(items[2]["problem"]["current"], items[1]["result"]["incr"]["revision"]);
+    assert_eq!(
+        (&items[2]["outcome"], &items[7]["outcome"]),
+        (&json!("not_applied"), &json!("not_applied"))
+    );
+    assert_eq!(items[3]["result"]["get"]["value"], "5");
+    assert_eq!(items[7]["problem"]["code"], "past-bound");
+    assert_eq!(items[8]["result"]["get"]["value64"], "_w");
+    cluster.check_equal();
+}
+
+#[test]
+fn an_answer_that_is_full_says_so_of_each_item_and_the_rest_can_be_asked_for_again() {
+    let cluster = Cluster::found(SMALL);
+    let value = vec![b'v'; 1 << 20];
+    let keys: Vec<_> = (0..20).map(|i| format!("k{i}")).collect();
+    keys.iter().for_each(|key| cluster.put(0, key, &value));
+    let mut left = keys;
+    for _ in 0..2 {
+        let answer = post(&cluster, 1, "/v1/mget?timeout=30s", &json!({ "keys": left }));
+        assert!(answer.body.len() <= 16 << 20, "{} bytes", answer.body.len());
+        let results = answer.json()["results"].as_array().expect("a list").clone();
+        let missing: Vec<_> = results.iter().filter(|it| it["status"] == 503).collect();
+        assert!(missing.iter().all(|it| it["problem"]["code"] == "response-full"));
+        assert!(missing.iter().all(|it| it["problem"]["retry"] == "safe"));
+        let full = left.iter().zip(&results).filter(|(_, it)| it["status"] == 503);
+        left = full.map(|(key, _)| key.clone()).collect();
+    }
+    assert!(left.is_empty(), "twice is enough: {left:?}");
+}

@@ -324,3 +324,30 @@ fn a_cluster_that_is_there_is_driven_and_left_as_it_was() {
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("nothing of theirs is broken"), "{said}");
 }
+
+#[test]
+fn a_build_that_cannot_be_broken_says_so() {
+    if cfg!(feature = "mutants") {
+        return;
+    }
+    let ended = run(&["mutants", "--id", "no-fsync"]);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("cargo build --features mutants"), "{said}");
+    let mut start = Command::new(PROGRAM);
+    start.env_clear().env("STEADFAST_MUTANT", "no-fsync");
+    let ended = start.args(["start", "--data", "/nonexistent/n1"]).output().expect("it starts");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("this build has none") && !said.contains("data directory"), "{said}");
+}
+
+#[test]
+fn a_mutant_that_is_not_there_is_answered_with_those_that_are() {
+    let ended = run(&["mutants", "--id", "nonsense"]);
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    for name in ["\"nonsense\"", "follower-read", "no-fsync", "stale-slot-map"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}

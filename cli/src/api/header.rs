@@ -24,5 +24,7 @@ pub const REVISION: &str = "steadfast-revision";
 pub const EXPIRES_IN: &str = "steadfast-expires-in";
 /// Whether the deleted key was there.
 pub const EXISTED: &str = "steadfast-existed";
+/// How many items of a request about many keys failed.
+pub const BATCH_FAILED: &str = "steadfast-batch-failed";
 /// How a request finds the leader.
 pub const ROUTE: &str = "steadfast-route";

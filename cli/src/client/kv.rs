@@ -120,15 +120,7 @@ impl Client {
     /// Reads `key`.
     pub async fn get(&self, key: &[u8], level: Level) -> Result<Read, ClientError> {
         let mut target = key::target(key);
-        let name = match level {
-            Level::Linearizable => "linearizable",
-            Level::Lease => "lease",
-            Level::Stale { .. } => "stale",
-        };
-        push_parameter(&mut target, "consistency", name);
-        if let Level::Stale { max_staleness_ms: Some(ms) } = level {
-            push_parameter(&mut target, "max_staleness", &format_ms(ms));
-        }
+        level.push_parameters(&mut target);
         let call = Call::new(Method::GET, target);
         // Any replica gives a stale answer.
         let sent = match level {
@@ -202,6 +194,21 @@ impl ClientError {
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
             | Self::Strange { .. } => None,
+        }
+    }
+}
+
+impl Level {
+    /// Adds what asks for it to a target.
+    pub(super) fn push_parameters(self, target: &mut String) {
+        let name = match self {
+            Self::Linearizable => "linearizable",
+            Self::Lease => "lease",
+            Self::Stale { .. } => "stale",
+        };
+        push_parameter(target, "consistency", name);
+        if let Self::Stale { max_staleness_ms: Some(ms) } = self {
+            push_parameter(target, "max_staleness", &format_ms(ms));
         }
     }
 }

@@ -41,6 +41,7 @@ mod curl;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod many;
 mod route;
 pub mod token;
 pub mod txn;
@@ -76,12 +77,12 @@ pub struct Client {
     http: reqwest::Client,
     endpoints: Vec<String>,
     timeout: Option<Duration>,
+    /// No node may pass a request on.
+    direct: bool,
     /// `None`: requests go to the endpoints, which forward them.
     router: Option<Arc<route::Router>>,
     token: Option<token::Token>,
     curl: Option<Arc<curl::Curl>>,
-    /// No node may pass a request on.
-    direct: bool,
 }
 
 /// One request.
@@ -96,6 +97,8 @@ struct Call {
     patience: Duration,
     /// Whether the server takes the caller's timeout as a parameter.
     takes_timeout: bool,
+    /// Whether it could change anything.
+    mutates: bool,
 }
 
 /// A whole response.
@@ -123,7 +126,14 @@ impl Client {
             .no_proxy()
             .build()
             .expect("nothing here depends on the environment");
-        Ok(Self { http, endpoints, timeout, router: None, token: None, curl: None, direct: false })
+        Ok(Self { http, endpoints, timeout, direct: false, router: None, token: None, curl: None })
+    }
+
+    /// Returns a client whose requests about keys no node passes on: one that does not lead refuses
+    /// (421), has done nothing, and says who leads. For callers that keep a table of leaders themselves.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
     }
 
     /// Returns the same client, which shows this token with each request.
@@ -142,13 +152,6 @@ impl Client {
     ) -> Self {
         let curl = curl::Curl { show: Box::new(show), token_file };
         Self { curl: Some(Arc::new(curl)), ..self }
-    }
-
-    /// Returns a client whose requests about keys no node passes on: one that does not lead refuses
-    /// (421), has done nothing, and says who leads. For callers that keep a table of leaders themselves.
-    #[must_use]
-    pub fn direct(self) -> Self {
-        Self { direct: true, ..self }
     }
 
     /// Returns the endpoints, in the order they are tried.
@@ -178,7 +181,7 @@ impl Client {
             let next = answer.redirected_to()?;
             answer = self.send_once(&next, call, self.timeout).await?;
         }
-        answer.checked(call.mutates())
+        answer.checked(call.mutates)
     }
 
     /// Sends `call` to this endpoint alone. It may take `timeout`, or else what the server allows.
@@ -188,21 +191,21 @@ impl Client {
         call: &Call,
         timeout: Option<Duration>,
     ) -> Result<Answer, ClientError> {
-        let mutates = call.mutates();
+        let mutates = call.mutates;
         let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
         let url = format!("{endpoint}{}", call.full_target(timeout));
         let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
+        if self.direct {
+            request = request.header(header::ROUTE, "local");
+        }
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token.header());
         }
         if let Some(curl) = &self.curl {
             curl.show(&url, call);
-        }
-        if self.direct {
-            request = request.header(header::ROUTE, "local");
         }
         let sent = request.body(call.body.clone()).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
@@ -221,6 +224,7 @@ impl Call {
     /// Returns a request without headers and body.
     fn new(method: Method, target: String) -> Self {
         Self {
+            mutates: method != Method::GET,
             method,
             target,
             headers: Vec::new(),
@@ -228,27 +232,6 @@ impl Call {
             patience: ANSWER_TIMEOUT,
             takes_timeout: true,
         }
-    }
-
-    /// Returns the same request with one more header.
-    fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
-        self
-    }
-
-    /// Returns whether it could change anything.
-    fn mutates(&self) -> bool {
-        self.method != Method::GET
-    }
-
-    /// Returns the target, with the timeout in its query.
-    fn full_target(&self, timeout: Option<Duration>) -> String {
-        let mut target = self.target.clone();
-        if let Some(timeout) = timeout.filter(|_| self.takes_timeout) {
-            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-            push_parameter(&mut target, "timeout", &format_ms(ms));
-        }
-        target
     }
 
     /// Returns a request with a JSON body.
@@ -259,6 +242,22 @@ impl Call {
             body: body.into(),
             ..Self::new(Method::POST, target)
         }
+    }
+
+    /// Returns the same request with one more header.
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Returns the target, with the timeout in its query.
+    fn full_target(&self, timeout: Option<Duration>) -> String {
+        let mut target = self.target.clone();
+        if let Some(timeout) = timeout.filter(|_| self.takes_timeout) {
+            let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+            push_parameter(&mut target, "timeout", &format_ms(ms));
+        }
+        target
     }
 }
 

@@ -169,7 +169,7 @@ impl Client {
     /// Sends `call`, which is about `key`: to its leader if this client knows the way.
     pub(super) async fn send_about(&self, key: &[u8], call: Call) -> Result<Answer, ClientError> {
         let Some(router) = self.router.as_deref() else { return self.send(call).await };
-        let default = if call.mutates() { WRITE_TIMEOUT_DEFAULT } else { READ_TIMEOUT_DEFAULT };
+        let default = if call.mutates { WRITE_TIMEOUT_DEFAULT } else { READ_TIMEOUT_DEFAULT };
         let deadline = Instant::now() + self.timeout.unwrap_or(default);
         if router.shall_read() {
             self.read_table(router).await;
@@ -235,7 +235,7 @@ impl Client {
         let left = deadline.saturating_duration_since(Instant::now());
         // A server counts whole milliseconds and takes no less than one.
         let left = left.max(Duration::from_millis(1));
-        self.send_once(endpoint, call, Some(left)).await?.checked(call.mutates())
+        self.send_once(endpoint, call, Some(left)).await?.checked(call.mutates)
     }
 
     /// Reads the table at the first node whose own news are fresh, or at least at one.

@@ -27,6 +27,17 @@ pub struct Get {
     /// The key: 1 to 1024 bytes, any bytes
     key: OsString,
 
+    #[command(flatten)]
+    reading: Reading,
+
+    /// Print the key's version and where the answer comes from, not the value
+    #[arg(long)]
+    meta: bool,
+}
+
+/// What a read asks for.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Reading {
     /// What the answer promises
     #[arg(long, value_name = "LEVEL", default_value = "linearizable")]
     consistency: Consistency,
@@ -34,10 +45,6 @@ pub struct Get {
     /// How old a stale answer may be, such as 500ms
     #[arg(long, value_name = "DURATION", value_parser = staleness_ms)]
     max_staleness: Option<u64>,
-
-    /// Print the key's version and where the answer comes from, not the value
-    #[arg(long)]
-    meta: bool,
 }
 
 /// What a read promises.
@@ -58,8 +65,8 @@ fn staleness_ms(text: &str) -> Result<u64, String> {
     }
 }
 
-impl Get {
-    fn level(&self) -> Result<Level, CommandError> {
+impl Reading {
+    pub(super) fn level(self) -> Result<Level, CommandError> {
         match (self.consistency, self.max_staleness) {
             (Consistency::Stale, max_staleness_ms) => Ok(Level::Stale { max_staleness_ms }),
             (Consistency::Linearizable, None) => Ok(Level::Linearizable),
@@ -70,10 +77,12 @@ impl Get {
             }),
         }
     }
+}
 
+impl Get {
     /// Carries it out.
     pub(super) async fn run(self, client: &Client) -> Result<Output, CommandError> {
-        let level = self.level()?;
+        let level = self.reading.level()?;
         let key = key_bytes(self.key)?;
         let read = client.get(&key, level).await?;
         Ok(Output::Read { key, read, meta: self.meta })

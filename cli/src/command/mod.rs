@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod del;
 pub mod get;
 pub mod incr;
+pub mod mget;
 pub mod put;
 pub mod shard;
 pub mod txn;
@@ -102,6 +103,9 @@ pub enum Command {
     /// Delete a key
     #[command(long_about = del::HELP)]
     Del(del::Del),
+    /// Read many keys at once
+    #[command(long_about = mget::HELP)]
+    Mget(mget::Mget),
     /// Add to the number under a key
     #[command(long_about = incr::HELP)]
     Incr(incr::Incr),
@@ -169,6 +173,7 @@ impl Command {
             Self::Get(command) => command.run(&client).await,
             Self::Put(command) => command.run(&client).await,
             Self::Del(command) => command.run(&client).await,
+            Self::Mget(command) => command.run(&client).await,
             Self::Incr(command) => command.run(&client).await,
             Self::Txn(command) => command.run(&client).await,
             Self::Version(command) => Ok(command.run(&client).await),

@@ -83,6 +83,8 @@ fn what_cannot_be_meant_is_refused() {
         "del a --if-etag",
         "incr",
         "txn",
+        "mget",
+        "mget a --consistency strong",
         "txn {} {}",
         "incr a x",
         "incr a 1.5",

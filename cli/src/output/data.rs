@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{Style, json_facts, put_bytes};
+use super::{Style, json_facts, put_bytes, tables};
+use crate::api::many::{Item, ManyAnswer};
 use crate::api::ops::{GetResult, OpResult};
 use crate::client::incr::Counted;
 use crate::client::txn::Transacted;
@@ -22,12 +23,28 @@ pub enum Data {
     },
     /// A transaction was carried out.
     Transacted(Transacted),
+    /// Many keys were read.
+    Many {
+        /// Which ones.
+        keys: Vec<Vec<u8>>,
+        /// What came of each.
+        answer: ManyAnswer,
+    },
 }
 
 impl Data {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Transacted(done) if !done.answer.succeeded => Exit::PreconditionFailed,
+            Self::Many { answer, .. } => {
+                let worst = answer.results.iter().map(|item| item.status).max();
+                match worst {
+                    Some(404) => Exit::NotFound,
+                    Some(500..) => Exit::Unavailable,
+                    Some(400..) => Exit::Usage,
+                    Some(_) | None => Exit::Done,
+                }
+            }
             Self::Counted { .. } | Self::Transacted(_) => Exit::Done,
         }
     }
@@ -37,11 +54,19 @@ impl Data {
             Self::Transacted(done) if !done.answer.succeeded => {
                 Some("a condition did not hold: what `else` says was carried out".to_owned())
             }
+            Self::Many { keys, answer } => {
+                let failed = keys.iter().zip(&answer.results).filter_map(|(key, item)| {
+                    let problem = item.problem.as_ref()?;
+                    Some(format!("{}: {}", key.escape_ascii(), problem.detail))
+                });
+                let failed: Vec<_> = failed.collect();
+                (!failed.is_empty()).then(|| failed.join("\n"))
+            }
             Self::Counted { .. } | Self::Transacted(_) => None,
         }
     }
 
-    pub(super) fn write_table(&self, _style: Style, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn write_table(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Counted { counted, .. } => writeln!(out, "{}", counted.answer.value.0),
             Self::Transacted(done) => {
@@ -53,6 +78,13 @@ impl Data {
                     None => writeln!(out, "nothing changed"),
                 }
             }
+            Self::Many { keys, answer } => {
+                let row = |(key, item): (&Vec<u8>, &Item)| {
+                    vec![key.escape_ascii().to_string(), item_line(item)]
+                };
+                let rows = keys.iter().zip(&answer.results).map(row).collect();
+                writeln!(out, "{}", tables::fitted(&["KEY", "VALUE"], rows, &[], style))
+            }
         }
     }
 
@@ -62,6 +94,10 @@ impl Data {
             Self::Transacted(done) => {
                 let revision = done.answer.revision.map(|revision| revision.0.to_string());
                 revision.unwrap_or_default().into_bytes()
+            }
+            Self::Many { answer, .. } => {
+                let lines = answer.results.iter().map(|item| item_line(item) + "\n");
+                lines.collect::<String>().into_bytes()
             }
         }
     }
@@ -79,7 +115,28 @@ impl Data {
                 object["facts"] = json_facts(&done.facts);
                 object
             }
+            Self::Many { keys, answer } => {
+                let item = |(key, item): (&Vec<u8>, &Item)| {
+                    let mut object = json!(item);
+                    put_bytes(&mut object, "key", key);
+                    object
+                };
+                let results: Vec<_> = keys.iter().zip(&answer.results).map(item).collect();
+                json!({ "results": results })
+            }
         }
+    }
+}
+
+/// Returns what was read of one of many keys, for people.
+fn item_line(item: &Item) -> String {
+    match (&item.result, &item.problem) {
+        (Some(OpResult::Get(GetResult { value: Some(text), .. })), _) => text.clone(),
+        (Some(OpResult::Get(GetResult { value64: Some(base64), .. })), _) => {
+            format!("{base64} (base64url)")
+        }
+        (_, Some(problem)) => format!("({})", problem.code),
+        (Some(_) | None, None) => "(not there)".to_owned(),
     }
 }
 

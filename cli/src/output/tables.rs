@@ -128,7 +128,12 @@ fn behind(behind: &BTreeMap<u32, u64>) -> String {
 ///
 /// The last column says what is wrong and stays. Those before it go, from the right, until the
 /// rest fits. If even the narrowest does not, its cells are wrapped.
-fn fitted(header: &[&str], rows: Vec<Vec<String>>, numbers: &[&str], style: Style) -> String {
+pub(super) fn fitted(
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+    numbers: &[&str],
+    style: Style,
+) -> String {
     let mut header = header.to_vec();
     let mut rows = rows;
     loop {

@@ -14,6 +14,7 @@ use crate::run::RunError;
 pub mod check;
 pub mod doctor;
 pub mod export;
+pub mod mutants;
 pub mod run;
 pub mod test_all;
 
@@ -35,6 +36,9 @@ pub enum Command {
     /// Judge the history of a run again
     #[command(long_about = check::HELP)]
     Check(check::Check),
+    /// Break nodes on purpose, and show what catches them
+    #[command(long_about = mutants::HELP)]
+    Mutants(mutants::Mutants),
     /// Write the history of a run for other checkers
     #[command(long_about = export::HELP)]
     Export(export::Export),
@@ -88,6 +92,7 @@ impl Command {
             Self::Doctor(doctor) => doctor.run(),
             Self::Check(check) => check.run(globals),
             Self::Export(export) => export.run(globals),
+            Self::Mutants(mutants) => mutants.run(globals),
         };
         done.unwrap_or_else(|error| {
             say(&format!(

@@ -14,6 +14,7 @@ use super::{CommandError, check, doctor, say};
 use crate::checker::Verdict;
 use crate::checker::coverage::Minima;
 use crate::env::Kind;
+use crate::mutants;
 use crate::nemesis::Nemesis;
 use crate::nemesis::schedule::Schedule;
 use crate::run::{self, Options, Outcome, RunError};
@@ -37,6 +38,8 @@ Exits with 0 if all is proven right, 11 if something is proven wrong, 13 if some
 decided, or too little was done or broken to tell, as when a fault that was asked for was skipped;
 with 10 if all is right but a node did not serve again, and with 1 if all is right but a node panicked or ended by itself.";
 
+/// What is handed on to nodes.
+const HANDED_ON: [&str; 2] = [mutants::ENV, mutants::matrix::ELECTION_MS_MAX];
 /// Where runs are kept if nobody says.
 const FOLDER: &str = "jepsen-runs";
 
@@ -155,24 +158,25 @@ impl Run {
             time: self.time,
             seed,
             kind,
-            folder: self.folder(seed)?,
+            folder: folder(self.dir.as_deref(), self.workload.name(), seed)?,
             program,
+            environment: handed_on(),
+            healthy: run::HEALTHY,
             commit_s: self.commit,
             schedule,
             minima: Minima::default(),
             quiet,
         })
     }
+}
 
-    /// Makes the folder of the run.
-    fn folder(&self, seed: u64) -> Result<PathBuf, String> {
-        let workload = self.workload.name();
-        let name = |n: u32| Path::new(FOLDER).join(format!("{workload}-{seed}-{n}"));
-        let folder = self.dir.clone().unwrap_or_else(|| {
-            (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
-        });
-        fresh_folder(&folder)
-    }
+/// Makes the folder of a run: the one that was asked for, or one that is named after it.
+pub(super) fn folder(asked: Option<&Path>, kind: &str, seed: u64) -> Result<PathBuf, String> {
+    let name = |n: u32| Path::new(FOLDER).join(format!("{kind}-{seed}-{n}"));
+    let folder = asked.map(Path::to_owned).unwrap_or_else(|| {
+        (1..).map(name).find(|path| !path.exists()).expect("numbers do not end")
+    });
+    fresh_folder(&folder)
 }
 
 /// Makes a folder that must be empty, and returns its absolute path.
@@ -238,6 +242,13 @@ pub(super) fn exit(verdict: &Verdict, outcome: &Outcome) -> Exit {
     }
 }
 
+/// Returns the variables of this process that nodes find in their environment too: those that make
+/// what `jepsen mutants` found happen again.
+fn handed_on() -> Vec<(String, String)> {
+    let value = |name: &&str| std::env::var(*name).ok().map(|value| ((*name).to_owned(), value));
+    HANDED_ON.iter().filter_map(value).collect()
+}
+
 /// Waits for somebody to end it.
 pub(super) async fn ending() -> &'static str {
     let listen = |kind| signal(kind).expect("the system lets signals be handled");
@@ -271,7 +282,7 @@ fn nemeses(text: &str) -> Result<Nemeses, String> {
     text.split(',').map(one).collect::<Result<_, _>>().map(Nemeses)
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     match parse_ms(text).map_err(|error| error.to_string())? {
         0 => Err("a run takes at least 1s".to_owned()),
         ms => Ok(Duration::from_millis(ms)),

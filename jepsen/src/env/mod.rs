@@ -83,6 +83,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The program of the nodes.
     pub program: PathBuf,
+    /// Variables of the nodes' environment.
+    pub environment: Vec<(String, String)>,
     /// Seconds between two commits of a disk's journal; `None`: as the system does.
     pub commit_s: Option<u32>,
 }
@@ -178,6 +180,7 @@ impl Env {
                 log: plan.log(id),
                 prefix: vec![NSENTER.path()?.into(), space.into()],
                 program: plan.program.clone(),
+                environment: plan.environment.clone(),
             }));
             disks.push(disk);
         }
@@ -208,6 +211,7 @@ impl Env {
                 log: plan.log(id),
                 prefix: Vec::new(),
                 program: plan.program.clone(),
+                environment: plan.environment.clone(),
             }));
         }
         Ok(Self { nodes, disks: Vec::new(), network: Network::Proxies(proxies), ledger: None })
@@ -260,10 +264,13 @@ impl Env {
                 disk.remove().map_err(|error| cannot(&format!("{shown} stays"), error))?;
             }
             for node in self.nodes.iter().filter(|_| self.disks.is_empty()) {
-                let data = &node.place.data;
-                if data.exists() {
-                    fs::remove_dir_all(data)
-                        .map_err(|error| cannot(&format!("{} stays", data.display()), error))?;
+                // Faults keep copies of it beside it.
+                for kept in ["", "founded", "before"] {
+                    let data = node.place.data.with_extension(kept);
+                    if data.exists() {
+                        fs::remove_dir_all(&data)
+                            .map_err(|error| cannot(&format!("{} stays", data.display()), error))?;
+                    }
                 }
             }
         }

@@ -40,6 +40,8 @@ pub struct Place {
     pub prefix: Vec<OsString>,
     /// The program.
     pub program: PathBuf,
+    /// Variables that it finds in its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A node. It is killed when dropped.
@@ -126,18 +128,30 @@ impl Node {
         line.push("--insecure".into());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).env_clear().env(SEGMENT_ENV.0, SEGMENT_ENV.1);
+        command.envs(place.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
         self.state = State::Up { child: command.spawn()?, paused: false };
         Ok(())
+    }
+
+    /// Strikes it dead, as `kill -9` does. Returns whom to wait for, if it had a process.
+    pub fn strike(&mut self) -> Option<Child> {
+        self.reap();
+        match std::mem::replace(&mut self.state, State::Down) {
+            State::Up { child, .. } => {
+                signal(&child, Signal::KILL);
+                Some(child)
+            }
+            State::Down => None,
+        }
     }
 
     /// Kills it, as `kill -9` does. Returns its process, if it had one.
     pub fn kill(&mut self) -> Option<Process> {
         self.reap();
         let process = self.process();
-        if let State::Up { mut child, .. } = std::mem::replace(&mut self.state, State::Down) {
-            // Both fail only if the child was waited for, which only this module does.
-            drop(child.kill());
+        if let Some(mut child) = self.strike() {
+            // It fails only if the child was waited for.
             drop(child.wait());
         }
         process
@@ -152,7 +166,7 @@ impl Node {
         signal(child, Signal::STOP);
         let process = self.process()?;
         let deadline = Instant::now() + STOP_MAX;
-        while process.state() != Some('T') && Instant::now() < deadline {
+        while !process.stands() && Instant::now() < deadline {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         Some(process)
@@ -177,11 +191,18 @@ impl Node {
         true
     }
 
-    /// Asks it to end, and kills it if it does not. Returns whether it ended as it should.
-    pub async fn stop(&mut self) -> bool {
+    /// Asks it to end.
+    pub fn ask_to_end(&mut self) {
         self.go_on();
+        if let State::Up { child, .. } = &self.state {
+            signal(child, Signal::TERM);
+        }
+    }
+
+    /// Waits until it has ended as it was asked to, and kills it if it does not. Returns whether it
+    /// ended as it should.
+    pub async fn end(&mut self) -> bool {
         let State::Up { child, .. } = &mut self.state else { return false };
-        signal(child, Signal::TERM);
         let deadline = Instant::now() + STOP_MAX;
         loop {
             if let Some(ended) = child.try_wait().ok().flatten() {

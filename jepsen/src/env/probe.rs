@@ -67,6 +67,7 @@ async fn try_all(found: &mut Probe) -> Result<(), EnvError> {
         nodes: 2,
         folder: folder.clone(),
         program: "true".into(),
+        environment: Vec::new(),
         commit_s: None,
     };
     let tried = match Env::make(&plan).await {
@@ -114,7 +115,7 @@ async fn try_faults(env: &Env, found: &mut Probe) {
         disk.thaw().await
     };
     note(&[Nemesis::DiskFreeze], freeze.await);
-    note(&[Nemesis::SyncError], try_tracing().await);
+    note(&[Nemesis::SyncError, Nemesis::SlowSync], try_tracing().await);
 }
 
 /// Takes hold of a process that does nothing.

@@ -7,9 +7,18 @@ use super::{EnvError, cannot};
 
 /// Makes every sync of a process fail with EIO, from when it is taken hold of until the child is killed.
 pub fn fail_syncs(pid: u32) -> Result<Child, EnvError> {
+    trace(pid, "inject=fdatasync,fsync:error=EIO")
+}
+
+/// Makes every sync of data take six seconds, likewise.
+pub fn slow_syncs(pid: u32) -> Result<Child, EnvError> {
+    trace(pid, "inject=fdatasync:delay_enter=6000000")
+}
+
+fn trace(pid: u32, inject: &str) -> Result<Child, EnvError> {
     Command::new(STRACE.path()?)
         .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync"])
-        .args(["-e", "inject=fdatasync,fsync:error=EIO", "-p", &pid.to_string()])
+        .args(["-e", inject, "-p", &pid.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -52,6 +52,16 @@ impl Observer {
         voters
     }
 
+    /// Returns a node that follows whoever leads a shard, as far as nodes know, in the highest term.
+    pub async fn follower(&self, shard: u32) -> Option<u32> {
+        let views = self.views().await;
+        let followers = views.iter().filter_map(|view| {
+            let seen = view.shards.iter().find(|it| it.id == shard && it.role == Role::Follower)?;
+            Some((term(&seen.term), view.node?))
+        });
+        followers.max().map(|(_, node)| node)
+    }
+
     /// Returns whether every node answers and is ready, and every shard is led.
     pub async fn is_whole(&self) -> bool {
         let views = self.views().await;

@@ -44,6 +44,11 @@ impl Driver {
         Self { env, observer, shards, recorder, active, tally, decayed: None }
     }
 
+    /// Returns what undoes the faults that last.
+    pub(super) fn active_mut(&mut self) -> impl Iterator<Item = &mut Active> {
+        self.active.values_mut().map(|(_, active)| active)
+    }
+
     /// Returns what was done, by kind.
     pub fn tally(&self) -> &BTreeMap<&'static str, Tally> {
         &self.tally

@@ -12,6 +12,9 @@
 //! | `disk-freeze` | the disk answers no write | it says that it is frozen |
 //! | `bit-flip`, `truncate` | kill, then a bit of the log or of the newest snapshot is flipped, or its file ends early; one node a run | the bytes that are not what they were; and what the node says and does then |
 //! | `sync-error` | `fdatasync` fails with EIO | the process ended, as it must |
+//! | `slow-sync` | `fdatasync` takes seconds | strace holds the process |
+//! | `old-directory` | puts a node's directory back as it was at the founding | the node ended, as it must |
+//! | `damaged-log` | damages the middle of a log and starts its node alone | the node ended, as it must |
 //!
 //! ```text
 //!   schedule    what happens when, from a seed
@@ -57,6 +60,12 @@ pub enum Nemesis {
     DiskFreeze,
     /// A sync fails.
     SyncError,
+    /// Syncs take seconds.
+    SlowSync,
+    /// A node comes back on its directory as it was when the cluster was founded.
+    OldDirectory,
+    /// A node is started, alone, on a log that was damaged in the middle.
+    DamagedLog,
     /// A bit on a disk is not what it was.
     BitFlip,
     /// A file ends before its time.
@@ -77,9 +86,17 @@ impl Nemesis {
             Self::DiskFull => "disk-full",
             Self::DiskFreeze => "disk-freeze",
             Self::SyncError => "sync-error",
+            Self::SlowSync => "slow-sync",
+            Self::OldDirectory => "old-directory",
+            Self::DamagedLog => "damaged-log",
             Self::BitFlip => "bit-flip",
             Self::Truncate => "truncate",
         }
+    }
+
+    /// Returns whether the fault of this name is one that a node must answer by ending.
+    pub fn must_end(name: &str) -> bool {
+        [Self::SyncError, Self::OldDirectory, Self::DamagedLog].iter().any(|it| it.name() == name)
     }
 
     /// Returns for how many milliseconds one lasts.
@@ -90,8 +107,9 @@ impl Nemesis {
             Self::Partition => 1500..5000,
             Self::PowerCut | Self::PowerCutAll | Self::BitFlip | Self::Truncate => 100..600,
             Self::Transfer | Self::Snapshot => 500..1000,
-            Self::DiskFull => 1000..3000,
+            Self::DiskFull | Self::OldDirectory | Self::DamagedLog => 1000..3000,
             Self::SyncError => 1500..2500,
+            Self::SlowSync => 1000..4000,
         }
     }
 
@@ -102,6 +120,9 @@ impl Nemesis {
                 true
             }
             Self::Pause
+            | Self::SlowSync
+            | Self::OldDirectory
+            | Self::DamagedLog
             | Self::Snapshot
             | Self::DiskFull
             | Self::DiskFreeze
@@ -131,13 +152,16 @@ impl Nemesis {
             | Self::Partition
             | Self::Transfer
             | Self::Snapshot
+            | Self::OldDirectory
+            | Self::DamagedLog
             | Self::BitFlip
             | Self::Truncate => false,
             Self::PowerCut
             | Self::PowerCutAll
             | Self::DiskFull
             | Self::DiskFreeze
-            | Self::SyncError => true,
+            | Self::SyncError
+            | Self::SlowSync => true,
         }
     }
 }

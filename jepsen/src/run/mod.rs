@@ -39,7 +39,7 @@ mod progress;
 mod tests;
 
 pub use attend::attend;
-pub use options::{Options, Outcome};
+pub use options::{HEALTHY, Options, Outcome};
 pub use phases::run;
 
 /// Why a run did not come to its end. Nothing was judged.

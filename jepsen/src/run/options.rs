@@ -15,6 +15,9 @@ use crate::nemesis::driver::Tally;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::Workload;
 
+/// How long all is well before the first fault, as a rule.
+pub const HEALTHY: Duration = Duration::from_secs(5);
+
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -40,6 +43,10 @@ pub struct Options {
     pub folder: PathBuf,
     /// The program of the nodes.
     pub program: PathBuf,
+    /// Variables of the nodes' environment: settings, or a mutant's name.
+    pub environment: Vec<(String, String)>,
+    /// How long all is well before the first fault.
+    pub healthy: Duration,
     /// Seconds between two commits of a disk's journal; `None`: as the system does.
     pub commit_s: Option<u32>,
     /// The faults to follow, instead of drawing some.
@@ -113,6 +120,7 @@ impl Options {
             "time_ms": u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
             "seed": self.seed,
             "env": format!("{:?}", self.kind).to_lowercase(),
+            "environment": self.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
             "commit_s": self.commit_s,
         })
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::compare::Compare;
 use super::found::{cluster, found, wait_whole};
@@ -22,8 +22,8 @@ use crate::nemesis::driver::Driver;
 use crate::nemesis::schedule::Schedule;
 use crate::workload::{Shared, Target, Workload};
 
-/// How long all is well before the first fault.
-const HEALTHY: Duration = Duration::from_secs(5);
+/// How long the final reads may take if not every node serves.
+const UNSERVED_READ_MAX: Duration = Duration::from_secs(15);
 
 /// Carries out a run. Its history is complete then, and not judged.
 pub async fn run(options: &Options) -> Result<Outcome, RunError> {
@@ -45,6 +45,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         nodes: options.nodes,
         folder: options.folder.clone(),
         program: options.program.clone(),
+        environment: options.environment.clone(),
         commit_s: options.commit_s,
     })
     .await?;
@@ -62,9 +63,12 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     ));
     let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
+    if schedule.kinds().contains(&Nemesis::OldDirectory) {
+        driver.keep_directories()?;
+    }
     let worked = async {
         let clients = options.workload.start(&shared, options.concurrency);
-        tokio::time::sleep(HEALTHY).await;
+        tokio::time::sleep(options.healthy).await;
         let ends = Instant::now() + options.time;
         driver.follow(&schedule).await?;
         tokio::time::sleep_until(ends).await;
@@ -76,7 +80,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         let served = wait_whole(&observer).await;
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
-        options.workload.read_all(&shared).await;
+        read_all(options, &shared, served.is_some()).await;
         compare.settle(&observer, &left.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
         Ok::<_, RunError>(served)
     };
@@ -90,6 +94,17 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     outcome.faults = driver.tally().clone();
     finish(driver.env, options, &shared, &mut outcome).await?;
     Ok(outcome)
+}
+
+/// Reads every key through every node. What is not read in time stays unread where not every node
+/// serves: one that does not answers nothing.
+async fn read_all(options: &Options, shared: &Arc<Shared>, served: bool) {
+    let reading = options.workload.read_all(shared);
+    if served {
+        reading.await;
+    } else {
+        drop(timeout(UNSERVED_READ_MAX, reading).await);
+    }
 }
 
 /// Returns the faults that can be done here, and says which cannot.
@@ -114,11 +129,17 @@ async fn finish(
     shared: &Shared,
     outcome: &mut Outcome,
 ) -> Result<(), RunError> {
+    // All at once: each may take seconds to see its clients off.
+    for node in &mut env.nodes {
+        if !node.reap() {
+            node.ask_to_end();
+        }
+    }
     for node in &mut env.nodes {
         let id = node.place.id;
         if let Some(line) = &node.refused {
             outcome.refused.push(format!("n{id} refused to go on, as it must: {line}"));
-        } else if !node.reap() && !node.stop().await {
+        } else if !node.is_down() && !node.end().await {
             outcome.ended.push(format!("n{id}: did not stop as it should when asked to"));
         }
         let ended =

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Options;
+use super::{HEALTHY, Options};
 use crate::checker::coverage::Minima;
 use crate::env::Kind;
 use crate::env::probe::Probe;
@@ -22,6 +22,8 @@ fn demanded(nemeses: &[Nemesis], seconds: u64) -> Minima {
         kind: Kind::Local,
         folder: "/nowhere".into(),
         program: "/nowhere".into(),
+        environment: Vec::new(),
+        healthy: HEALTHY,
         commit_s: None,
         schedule: None,
         minima: Minima::default(),

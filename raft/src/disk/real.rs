@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Disk, DiskFile};
+use crate::mutant::Mutant;
 
 /// The unit assumed where the device does not tell. No device in use has a larger one.
 const SECTOR_BYTES_UNKNOWN: usize = 4096;
@@ -67,7 +68,11 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        if Mutant::NoDirectoryFsync.is_on() {
+            return Ok(());
+        }
+        let directory = File::open(directory)?;
+        lie_about(directory.sync_all(), || directory.sync_all())
     }
 
     /// Counts what a process without privileges may use.
@@ -94,6 +99,15 @@ fn physical_block_bytes(device: u64) -> Option<usize> {
     (bytes.is_power_of_two() && SECTOR_BYTES_MIN <= bytes).then_some(bytes)
 }
 
+/// Returns what a sync came to, unless this is the mutant that tries again and hopes.
+fn lie_about(synced: io::Result<()>, again: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    if synced.is_err() && Mutant::FsyncErrorIgnored.is_on() {
+        drop(again());
+        return Ok(());
+    }
+    synced
+}
+
 /// An open file. Its lock, if any, goes with the descriptor.
 #[derive(Debug)]
 struct RealFile(File);
@@ -117,11 +131,11 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        lie_about(self.0.sync_data(), || self.0.sync_data())
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+        lie_about(self.0.sync_all(), || self.0.sync_all())
     }
 
     fn len_bytes(&self) -> io::Result<u64> {

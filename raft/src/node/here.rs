@@ -13,6 +13,7 @@ use super::read;
 use super::router::{Miss, millis};
 use crate::command::increment::Counted;
 use crate::command::{Command, CommandResult, codec};
+use crate::mutant::Mutant;
 use crate::shard::Shard;
 use crate::shard::lookup::{ReadFailure, WriteFailure};
 use crate::shard::propose::{Done, Overload};
@@ -85,6 +86,9 @@ impl Inner {
             WriteFailure::NotLeader | WriteFailure::Withdrawn => Miss::Retry(None),
             WriteFailure::Overloaded(Overload::Count) => overloaded(Bound::Proposals),
             WriteFailure::Overloaded(Overload::Bytes) => overloaded(Bound::ProposalBytes),
+            WriteFailure::Unconfirmed if Mutant::TimeoutAsFailure.is_on() => {
+                overloaded(Bound::Proposals)
+            }
             WriteFailure::Unconfirmed => {
                 Doubt::Deadline { shard: id, waited_ms: millis(started) }.into()
             }

@@ -155,6 +155,11 @@ impl Node {
         Self { inner: Arc::clone(&self.inner), route }
     }
 
+    /// Returns the route that this one takes.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+
     /// Returns the secret that clients and peers must know.
     pub fn token(&self) -> &Token {
         &self.inner.config.token
@@ -163,11 +168,6 @@ impl Node {
     /// Returns its timers, sizes and bounds.
     pub fn settings(&self) -> &Settings {
         &self.inner.config.settings
-    }
-
-    /// Returns the route that this one takes.
-    pub fn route(&self) -> Route {
-        self.route
     }
 
     /// Changes a key.

@@ -11,6 +11,7 @@ use super::api::{Answer, Consistency, Guarantee, Operation, Refusal};
 use super::router::Miss;
 use crate::command::codec::DecodeError;
 use crate::command::codec::fields::{get_option, put_option};
+use crate::mutant::Mutant;
 use crate::shard::Shard;
 use crate::shard::lookup::{Lookup, ReadFailure};
 use crate::words::Key;
@@ -21,7 +22,11 @@ const STALE: u8 = 2;
 
 /// Whether any replica may carry it out, not the leader's alone.
 pub(super) fn takes_any_replica(operation: &Operation) -> bool {
-    matches!(operation, Operation::Read { consistency: Consistency::Stale { .. }, .. })
+    match operation {
+        Operation::Read { consistency: Consistency::Stale { .. }, .. } => true,
+        Operation::Read { .. } => Mutant::FollowerRead.is_on(),
+        Operation::Write(_) | Operation::Change { .. } | Operation::MapVersion => false,
+    }
 }
 
 /// Looks a key up and says what the answer promises.

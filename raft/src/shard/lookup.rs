@@ -10,7 +10,9 @@ use super::gather::Unanswered;
 use super::outcome::Lost;
 use super::propose::{Done, Overload};
 use super::read::Unconfirmed;
-use crate::command::Command;
+use crate::command::{Command, Condition};
+use crate::mutant::Mutant;
+use crate::state::{State, Stored};
 use crate::wal::Room;
 use crate::words::{Epoch, Key, LogTime, Revision, TtlMs, Value};
 
@@ -76,6 +78,8 @@ impl Shard {
         room: Room,
         deadline: Instant,
     ) -> Result<Done, WriteFailure> {
+        let command =
+            if Mutant::CasBeforeReplication.is_on() { self.decide_here(command) } else { command };
         let submitted =
             self.inner.proposer.submit(command, room).map_err(WriteFailure::Overloaded)?;
         let reply = match tokio::time::timeout_at(deadline, submitted.reply).await {
@@ -97,7 +101,9 @@ impl Shard {
 
     /// Looks a key up, linearizably.
     pub async fn read(&self, key: &Key, deadline: Instant) -> Result<Lookup, ReadFailure> {
-        self.confirm(deadline).await?;
+        if self.leads() || !Mutant::FollowerRead.is_on() {
+            self.confirm(deadline).await?;
+        }
         loop {
             match self.look_up_in_time(key)? {
                 Ok(lookup) => return Ok(lookup),
@@ -137,7 +143,7 @@ impl Shard {
     pub(super) fn look_up(&self, key: &Key) -> Result<Lookup, ReadFailure> {
         let content = self.content();
         let state = &content.state;
-        let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
+        let stored = owned(state, key)?;
         let left = |due: LogTime| TtlMs(due.0.saturating_sub(state.now().0).max(1));
         let found =
             stored.map(|stored| (stored.value(), stored.revision(), stored.deadline().map(left)));
@@ -149,7 +155,7 @@ impl Shard {
     fn look_up_in_time(&self, key: &Key) -> Result<Result<Lookup, LogTime>, ReadFailure> {
         let content = self.content();
         let state = &content.state;
-        let stored = state.get(key).map_err(|error| ReadFailure::NotOwner(error.epoch))?;
+        let stored = owned(state, key)?;
         let mut found = None;
         if let Some(stored) = stored {
             let expires_in = match stored.deadline() {
@@ -174,6 +180,28 @@ impl Shard {
         }))
     }
 
+    /// Decides a condition by the state here, as a mutant does, and takes it off where it holds.
+    fn decide_here(&self, mut command: Command) -> Command {
+        if let Command::Put { key, condition, .. } | Command::Delete { key, condition } =
+            &mut command
+        {
+            let content = self.content();
+            let stored = content.state.get(key).ok().flatten();
+            let holds = match *condition {
+                Condition::Always => true,
+                Condition::Absent => stored.is_none(),
+                Condition::Present => stored.is_some(),
+                Condition::RevisionIs(revision) => {
+                    stored.is_some_and(|stored| stored.revision() == revision)
+                }
+            };
+            if holds {
+                *condition = Condition::Always;
+            }
+        }
+        command
+    }
+
     /// Has the state move past `due`.
     async fn pass(&self, due: LogTime, deadline: Instant) -> Result<(), ReadFailure> {
         let mut progress = self.progress();
@@ -184,5 +212,27 @@ impl Shard {
             Ok(Err(_closed)) => Err(ReadFailure::Halted),
             Err(_elapsed) => Err(ReadFailure::Deadline),
         }
+    }
+}
+
+/// Looks a key up, whose slot must be the shard's.
+fn owned<'a>(state: &'a State, key: &Key) -> Result<Option<&'a Stored>, ReadFailure> {
+    match state.get(key) {
+        Ok(stored) => Ok(stored),
+        Err(_) if Mutant::StaleSlotMap.is_on() => Ok(None),
+        Err(error) => Err(ReadFailure::NotOwner(error.epoch)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What catches the mutant `stale-slot-map`, which no client can see while no slot moves.
+    #[test]
+    fn a_slot_that_is_not_owned_is_not_looked_up() {
+        let key = Key::try_from(bytes::Bytes::from_static(b"k")).expect("a short key");
+        let found = owned(&State::default(), &key).expect_err("it owns nothing yet");
+        assert_eq!(found, ReadFailure::NotOwner(Epoch(0)));
     }
 }

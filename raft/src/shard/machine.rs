@@ -20,6 +20,7 @@ use super::time::ShardTime;
 use super::turns::Turns;
 use super::types::{EncodedEntry, RaftLogId, Replies, Types, log_id, position};
 use crate::command::{Reply, codec};
+use crate::mutant::Mutant;
 use crate::runtime::watch;
 use crate::state::State;
 use crate::words::{GroupId, LogPosition, LogTime};
@@ -125,7 +126,13 @@ impl Progress {
 }
 
 impl Content {
-    fn apply(&mut self, id: &RaftLogId, payload: &Payload) -> Result<Vec<Reply>, String> {
+    /// Applies an entry. `stamp`: what a mutant puts in the place of the entry's own.
+    fn apply(
+        &mut self,
+        id: &RaftLogId,
+        payload: &Payload,
+        stamp: Option<LogTime>,
+    ) -> Result<Vec<Reply>, String> {
         let replies = match payload {
             EntryPayload::Blank => Vec::new(),
             EntryPayload::Membership(membership) => {
@@ -133,8 +140,9 @@ impl Content {
                 Vec::new()
             }
             EntryPayload::Normal(EncodedEntry(bytes)) => {
-                let entry = codec::decode(bytes)
+                let mut entry = codec::decode(bytes)
                     .map_err(|error| format!("entry {} cannot be read: {error}", position(id)))?;
+                entry.stamp = stamp.unwrap_or(entry.stamp);
                 self.state.apply(&entry)
             }
         };
@@ -162,11 +170,16 @@ impl Machine {
     /// Applies entries under one lock, so that no reader sees half of a batch, and answers after.
     fn apply_batch(&self, batch: Vec<io::Result<EntryResponder<Types>>>) -> io::Result<()> {
         let mut answers = Vec::with_capacity(batch.len());
+        let wall = || LogTime(self.time.clock().wall_ms());
+        let stamp = Mutant::WallClockInApply.is_on().then(wall);
         let mut content = self.replica.write();
         for item in batch {
             let (entry, responder) = item?;
+            if Mutant::SnapshotMissesLast.is_on() {
+                self.snapshots.remember_before(content.state.clone());
+            }
             let replies = content
-                .apply(&entry.log_id, &entry.payload)
+                .apply(&entry.log_id, &entry.payload, stamp)
                 .map_err(|why| self.replica.halt(why))?;
             if let Some(responder) = responder {
                 answers.push((responder, Replies(replies)));

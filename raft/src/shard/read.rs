@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Shard;
 use super::gather::{Answering, Asking, Unanswered, Waiting, gather};
+use crate::mutant::Mutant;
 
 /// Why a read was not confirmed. It may be tried again, here or elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,11 @@ impl Taken {
     /// Says that a majority has confirmed this replica.
     pub fn confirmed(mut self) {
         self.answer(Ok(()));
+        if Mutant::ReadJoinsRound.is_on()
+            && let Some(joined) = self.shard.inner.reads.asked().take()
+        {
+            joined.answer(&Ok(()));
+        }
     }
 
     /// Leaves the confirmation to openraft.

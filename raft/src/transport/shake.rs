@@ -23,7 +23,9 @@ pub(super) async fn dial(
     match talk.hear().await? {
         Message::Challenge(_) => {}
         Message::Refusal(refusing) => return Err(End::Told(refusing.refusal, None)),
-        other => return Err(out_of_turn(&other)),
+        other @ (Message::Hello(_) | Message::Proof { .. } | Message::Seal(_)) => {
+            return Err(out_of_turn(&other));
+        }
     }
     let proof = talk.transcript.prove(net.nonce()?);
     talk.say(&proof).await?;
@@ -42,7 +44,9 @@ pub(super) async fn dial(
             let member = refusing.member.filter(|member| sealed && Some(*member) == meant);
             Err(End::Told(refusing.refusal, member))
         }
-        other => Err(out_of_turn(&other)),
+        other @ (Message::Challenge(_) | Message::Proof { .. } | Message::Seal(_)) => {
+            Err(out_of_turn(&other))
+        }
     }
 }
 
@@ -60,7 +64,9 @@ impl<'a> Caller<'a> {
         let hello = match talk.hear().await? {
             Message::Hello(hello) => hello,
             Message::Refusal(refusing) => return Err(End::Told(refusing.refusal, None)),
-            other => return Err(out_of_turn(&other)),
+            other @ (Message::Challenge(_) | Message::Proof { .. } | Message::Seal(_)) => {
+                return Err(out_of_turn(&other));
+            }
         };
         talk.say(&Message::Challenge(net.nonce()?)).await?;
         let proof = handshake::receive(&mut talk.stream.reader).await?;

@@ -13,6 +13,7 @@ use steadfast_raft::runtime;
 use steadfast_raft::words::{ClusterId, LogPosition, NodeId, ShardId};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bank::{Bank, TELLERS, Teller};
 use crate::client::{CLIENTS, Client, KEYS};
 use crate::history::{Ask, Freshness, History, Record};
 use crate::keys::Keys;
@@ -40,6 +41,7 @@ pub(crate) struct Cluster {
     pub(crate) network: Arc<Network>,
     pub(crate) history: Arc<History>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) bank: Arc<Bank>,
     seed: u64,
     /// How many shards hold the keys.
     shards: u32,
@@ -77,6 +79,7 @@ impl Cluster {
             network,
             history: Arc::new(History::new(&trace)),
             keys: Arc::new(Keys::new(shards)),
+            bank: Arc::default(),
             seed,
             shards,
             trace,
@@ -171,7 +174,12 @@ impl Cluster {
     /// Starts the clients. They run until [`Cluster::finish`].
     pub(crate) fn start_clients(&self) -> Vec<runtime::Task<()>> {
         let client = |_| runtime::spawn(self.new_client().run(Arc::clone(&self.stop)));
-        (0..CLIENTS).map(client).collect()
+        let teller = |number| {
+            let who = (number, self.seed);
+            let teller = Teller::new(who, &self.machines, &self.history, &self.bank);
+            runtime::spawn(teller.run(Arc::clone(&self.stop)))
+        };
+        (0..CLIENTS).map(client).chain((0..TELLERS).map(teller)).collect()
     }
 
     /// Returns one more client. Those of [`Cluster::start_clients`] are the first.

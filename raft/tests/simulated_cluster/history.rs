@@ -1,5 +1,6 @@
 //! What clients asked, when, and what came of it.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
@@ -139,17 +140,17 @@ impl History {
     /// Marks the beginning of an operation.
     pub(crate) fn begin(&self, client: usize, machine: usize, key: usize, ask: Ask) -> Moment {
         let m = machine + 1;
-        self.trace.add(format_args!("client {client} asks m{m} about {key}: {ask:?}"));
-        self.mark()
+        self.mark(format_args!("client {client} asks m{m} about {key}: {ask:?}"))
     }
 
     /// Marks the end of an operation.
     pub(crate) fn end(&self, client: usize, outcome: &Outcome) -> Moment {
-        self.trace.add(format_args!("client {client} has {outcome:?}"));
-        self.mark()
+        self.mark(format_args!("client {client} has {outcome:?}"))
     }
 
-    fn mark(&self) -> Moment {
+    /// Returns this moment, at which this happens.
+    pub(crate) fn mark(&self, what: fmt::Arguments<'_>) -> Moment {
+        self.trace.add(what);
         let ms = self.now_ms();
         let mut inner = self.inner();
         inner.order += 1;

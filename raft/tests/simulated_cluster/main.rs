@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Time is tokio's, paused; one thread runs everything; all chances come from one seed. What is
-//! checked of a history stands in [`checks`], what is checked of the cluster in [`cluster`] and
+//! checked of a history stands in [`checks`] and, of transactions and counts, in [`bank`], what is checked of the cluster in [`cluster`] and
 //! [`leaders`]. A run founds its cluster while nodes die, goes through [`faults`], heals everything,
 //! and must then serve every key at every node, with equal replicas and, on some seeds, with leaders
 //! that come to rest.
@@ -29,6 +29,7 @@
 //! A seed fixes everything: a run of it has the same [`trace`] on any thread, in any process. A
 //! seed that failed fails again the same way, with more said about it.
 
+mod bank;
 mod checks;
 mod client;
 mod cluster;
@@ -138,6 +139,7 @@ async fn simulate(seed: u64, keeps: bool) -> Run {
     watch.abort();
     let mut problems = cluster.problems();
     problems.extend(checks::check(&records, &cluster.timeless(), &cluster.keys));
+    problems.extend(cluster.bank.check());
     if answers(&records) < ANSWERS_MIN {
         problems.push("hardly anything was answered".into());
     }

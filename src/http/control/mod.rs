@@ -179,7 +179,7 @@ fn rendered(result: Result<Response, Box<Problem>>) -> Response {
     result.unwrap_or_else(|problem| response(&problem))
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("the wire types have only strings and numbers");
     let headers = [("content-type", "application/json"), ("cache-control", "no-store")];
     (status, headers, Body::from(body)).into_response()

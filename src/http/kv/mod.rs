@@ -22,9 +22,10 @@ mod request;
 mod target;
 mod txn;
 
+pub(super) use answer::uncounted_because;
 pub(super) use incr::increment;
-pub(super) use request::ttl;
 use request::{Asked, Operation};
+pub(super) use request::{consistency, route, ttl};
 
 /// Answers a request about a key.
 pub(super) async fn serve(node: &Node, request: Request) -> Response {

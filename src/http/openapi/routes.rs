@@ -7,6 +7,7 @@ use steadfast_cli::api::cluster::{
 };
 use steadfast_cli::api::incr::{IncrAnswer, IncrRequest};
 use steadfast_cli::api::limits::Limits;
+use steadfast_cli::api::many::{BatchRequest, ManyAnswer, MgetRequest};
 use steadfast_cli::api::routing::Routing;
 use steadfast_cli::api::txn::{TxnAnswer, TxnRequest};
 
@@ -55,6 +56,12 @@ const REMOVES: &[(u16, &str, Answer)] =
     &[(204, "It is not there, now. Steadfast-Existed: whether it was.", Answer::Empty)];
 const READ_PROBLEMS: &[u16] = &[400, 404, 421, 503];
 const WRITE_PROBLEMS: &[u16] = &[400, 412, 413, 421, 503, 504, 507];
+
+const MANY: &[(u16, &str, Answer)] = &[(
+    200,
+    "What came of each, failures included.",
+    Answer::Json(SchemaGenerator::subschema_for::<ManyAnswer>),
+)];
 
 const fn key(
     method: &'static str,
@@ -131,6 +138,26 @@ pub(super) const ROUTES: &[Route] = &[
             Answer::Json(SchemaGenerator::subschema_for::<TxnAnswer>),
         )],
         problems: &[400, 409, 413, 415, 421, 503, 504, 507],
+    },
+    Route {
+        method: "post",
+        path: "/v1/mget",
+        name: "mget",
+        summary: "Reads many keys, each by itself.",
+        parameters: &["consistency", "max_staleness", "timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<MgetRequest>),
+        answers: MANY,
+        problems: &[400, 413, 415, 503],
+    },
+    Route {
+        method: "post",
+        path: "/v1/batch",
+        name: "batch",
+        summary: "Carries out many operations, each by itself.",
+        parameters: &["timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<BatchRequest>),
+        answers: MANY,
+        problems: &[400, 413, 415, 503],
     },
     Route {
         method: "post",

@@ -49,6 +49,16 @@ pub(super) enum Typed {
     },
 }
 
+impl Typed {
+    /// Returns its key.
+    pub(super) fn key(&self) -> &Key {
+        match self {
+            Self::Get(key) | Self::Put { key, .. } | Self::Delete { key, .. } => key,
+            Self::Increment { increment, .. } => &increment.key,
+        }
+    }
+}
+
 /// Reads the operation at `place`.
 pub(super) fn typed(op: Op, place: &str) -> Result<Typed, Box<Problem>> {
     match op {
@@ -141,6 +151,17 @@ fn must(must: Option<&Must>, place: &str) -> Result<Condition, Box<Problem>> {
 /// Refuses a condition.
 pub(super) fn bad_condition(detail: String, hint: &str) -> Box<Problem> {
     refused(400, "bad-condition", "The condition cannot be used", detail, hint)
+}
+
+/// Returns how many bytes a value takes in JSON, as [`found`] shows it.
+pub(super) fn json_bytes(value: &[u8]) -> usize {
+    let Ok(text) = str::from_utf8(value) else { return value.len().div_ceil(3) * 4 };
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
 }
 
 /// Says where a problem lies.

@@ -76,3 +76,19 @@ fn what_is_found_is_text_where_it_is_text() {
     assert_eq!((bytes.value, bytes.value64.as_deref()), (None, Some("_w")));
     assert_eq!((bytes.revision, bytes.expires_in_ms), (Some(Exact(7)), Some(3)));
 }
+
+#[test]
+fn the_length_of_a_value_in_json_is_known() {
+    let all: Vec<u8> = (0..128).collect();
+    for value in
+        [&b""[..], b"plain", b"\"\\\n\r\t\x08\x0c\x00\x1f\x7f", &all, b"\xc3\xa9", b"\xff\x00"]
+    {
+        let found = found(value, Revision(1), None);
+        let text = found.value.or(found.value64).expect("one of them");
+        let json = serde_json::to_string(&text).expect("a string");
+        let quotes = 2;
+        let (counted, long) = (json_bytes(value), json.len() - quotes);
+        // Base64url leaves its padding out.
+        assert!(counted == long || (str::from_utf8(value).is_err() && long <= counted), "{json}");
+    }
+}

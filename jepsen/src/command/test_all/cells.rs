@@ -46,8 +46,8 @@ impl Profile {
     /// Returns what is run, in order.
     pub(super) fn cells(self) -> Vec<Cell> {
         use Nemesis::{
-            BitFlip, DiskFreeze, DiskFull, Kill, Partition, Pause, PowerCut, PowerCutAll, Snapshot,
-            SyncError, Transfer, Truncate,
+            BitFlip, DamagedLog, DiskFreeze, DiskFull, Kill, OldDirectory, Partition, Pause,
+            PowerCut, PowerCutAll, SlowSync, Snapshot, SyncError, Transfer, Truncate,
         };
         match self {
             // Long enough for each fault to have its turn, whatever the seed.
@@ -60,6 +60,7 @@ impl Profile {
                 Cell::new(Workload::Register, &[Truncate], 6),
                 Cell::new(Workload::Set, &[PowerCut, PowerCutAll], 10),
                 Cell::new(Workload::Register, &[DiskFull, DiskFreeze, SyncError], 22),
+                Cell::new(Workload::Set, &[SlowSync, OldDirectory, DamagedLog], 22),
             ],
             Self::Nightly => {
                 let under = |workload: &Workload| {

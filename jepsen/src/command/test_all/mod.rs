@@ -210,6 +210,8 @@ impl Common {
             kind: self.kind,
             folder,
             program: self.program.clone(),
+            environment: Vec::new(),
+            healthy: run::HEALTHY,
             commit_s: Some(300),
             schedule: None,
             minima: self.minima.clone(),

@@ -39,6 +39,11 @@ impl Process {
         stat(self.pid).filter(|stat| stat.started == self.started).map(|stat| stat.state)
     }
 
+    /// Returns whether it was stopped: state T, or t where somebody traces it.
+    pub fn stands(self) -> bool {
+        self.state().is_some_and(|state| matches!(state, 'T' | 't'))
+    }
+
     /// Sends it a signal, if it is still there.
     pub fn signal(self, signal: Signal) -> bool {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);

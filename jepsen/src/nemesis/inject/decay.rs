@@ -35,7 +35,11 @@ impl Driver {
     ) -> Result<(Active, Value), EnvError> {
         let asked = match fault.whom {
             Whom::Node(id) => id,
-            Whom::Leader(_) | Whom::Majority(_) | Whom::All => 1,
+            Whom::Leader(_)
+            | Whom::Others(_)
+            | Whom::Follower(_)
+            | Whom::Majority(_)
+            | Whom::All => 1,
         };
         let id = *self.decayed.get_or_insert(asked);
         if !self.node(id).runs() {

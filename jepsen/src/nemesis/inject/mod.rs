@@ -17,13 +17,16 @@ use super::transfer::transfer;
 use crate::env::damage::How;
 use crate::env::disk::Lost;
 use crate::env::pid::Process;
-use crate::env::trace::fail_syncs;
+use crate::env::trace::{fail_syncs, slow_syncs};
 use crate::env::{EnvError, Link};
 
 mod decay;
+mod staged;
 
 #[cfg(test)]
 mod tests;
+
+use staged::Staged;
 
 /// How long a single request of the harness may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,6 +50,10 @@ pub(super) enum Active {
     Frozen(u32),
     /// Somebody makes the syncs of this node fail.
     Failing(u32, Child),
+    /// Somebody makes the syncs of nodes slow.
+    Slowed(Vec<Child>),
+    /// This node was started on something that it must refuse.
+    Refusing(Staged),
     /// The disk of this node is damaged, and it is down.
     Decayed(u32),
 }
@@ -79,6 +86,9 @@ impl Driver {
             Nemesis::DiskFull => self.fill(hit[0]).await,
             Nemesis::DiskFreeze => self.freeze(hit[0]).await,
             Nemesis::SyncError => self.fail_syncs(hit[0]).await,
+            Nemesis::SlowSync => self.slow_syncs(&hit),
+            Nemesis::OldDirectory => self.bring_back(hit[0]).await,
+            Nemesis::DamagedLog => self.damage_log(hit[0]).await,
             // Whom these hit is decided elsewhere.
             Nemesis::BitFlip | Nemesis::Truncate => Ok((Active::Nothing, Value::Null)),
         }
@@ -115,6 +125,8 @@ impl Driver {
                 Ok(json!({ "nodes": [id] }))
             }
             Active::Failing(id, child) => self.fail_no_more(id, child),
+            Active::Slowed(children) => Ok(hurry(children)),
+            Active::Refusing(staged) => self.unstage(staged).await,
             Active::Decayed(id) => self.revive(id).await,
         }
     }
@@ -133,15 +145,24 @@ impl Driver {
         let count = self.count_nodes();
         match whom {
             Whom::Node(id) => vec![id],
-            // Without a leader somebody must do.
-            Whom::Leader(shard) => {
-                vec![self.observer.leader(shard).await.unwrap_or(shard % count + 1)]
+            Whom::Leader(shard) => vec![self.leader(shard).await],
+            Whom::Others(shard) => {
+                let leader = self.leader(shard).await;
+                (1..=count).filter(|id| *id != leader).collect()
+            }
+            Whom::Follower(shard) => {
+                vec![self.observer.follower(shard).await.unwrap_or(shard % count + 1)]
             }
             Whom::Majority(first) => {
                 (0..count / 2 + 1).map(|i| (first - 1 + i) % count + 1).collect()
             }
             Whom::All => (1..=count).collect(),
         }
+    }
+
+    /// Returns who leads a shard. Without a leader somebody must do.
+    async fn leader(&self, shard: u32) -> u32 {
+        self.observer.leader(shard).await.unwrap_or(shard % self.count_nodes() + 1)
     }
 
     fn count_nodes(&self) -> u32 {
@@ -157,11 +178,30 @@ impl Driver {
     }
 
     fn kill(&mut self, nodes: Vec<u32>) -> (Active, Value) {
-        let killed: Vec<Process> = nodes.iter().filter_map(|&id| self.node(id).kill()).collect();
+        let mut killed: Vec<Process> = Vec::new();
+        for &id in &nodes {
+            killed.extend(self.node(id).process());
+        }
+        self.strike(&nodes);
         let bit = !killed.is_empty() && killed.iter().all(|process| !process.lives());
         let pids: Vec<_> = killed.iter().map(|process| process.pid).collect();
         let evidence = json!({ "nodes": nodes, "pids": pids, "bit": bit });
         (Active::Down(nodes), evidence)
+    }
+
+    /// Kills nodes, all at once.
+    fn strike(&mut self, nodes: &[u32]) {
+        let dying: Vec<Child> = nodes.iter().filter_map(|&id| self.node(id).strike()).collect();
+        // Whoever is traced dies only as fast as the tracer lets it.
+        for active in self.active_mut() {
+            if let Active::Slowed(tracers) = active {
+                hurry(std::mem::take(tracers));
+            }
+        }
+        for mut child in dying {
+            // It fails only if the child was waited for.
+            drop(child.wait());
+        }
     }
 
     async fn pause(&mut self, nodes: Vec<u32>) -> (Active, Value) {
@@ -172,7 +212,7 @@ impl Driver {
                 states.push(process.state());
             }
         }
-        let bit = !paused.is_empty() && states.iter().all(|state| *state == Some('T'));
+        let bit = !paused.is_empty() && states.iter().all(|state| matches!(state, Some('T' | 't')));
         let evidence = json!({ "nodes": paused, "states": states, "bit": bit });
         (Active::Paused(paused), evidence)
     }
@@ -191,9 +231,7 @@ impl Driver {
             let wrote = self.disk(id).write_canary();
             wrote.map_err(|error| EnvError::Other(format!("the disk of n{id}: {error}")))?;
         }
-        for &id in &nodes {
-            self.node(id).kill();
-        }
+        self.strike(&nodes);
         let mut lost = Vec::new();
         for &id in &nodes {
             lost.push(self.disk(id).cut().await?);
@@ -244,16 +282,33 @@ impl Driver {
         let Some(process) = self.node(id).process() else {
             return Ok((Active::Nothing, json!({ "nodes": [id], "bit": false })));
         };
-        let child = fail_syncs(process.pid)?;
-        if let Some(tracer) = Process::find(child.id()) {
-            self.env.note(tracer)?;
-        }
+        let child = self.hold(fail_syncs(process.pid)?)?;
         // The node notices when it next syncs; clients see to that.
         let deadline = Instant::now() + ATTACH_MAX;
         while process.lives() && Instant::now() < deadline {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         Ok((Active::Failing(id, child), json!({ "nodes": [id], "pid": process.pid })))
+    }
+
+    /// Notes a tracer, so that it does not outlive the run.
+    fn hold(&mut self, child: Child) -> Result<Child, EnvError> {
+        if let Some(tracer) = Process::find(child.id()) {
+            self.env.note(tracer)?;
+        }
+        Ok(child)
+    }
+
+    /// Has every sync of these nodes take seconds.
+    fn slow_syncs(&mut self, nodes: &[u32]) -> Result<(Active, Value), EnvError> {
+        let mut children = Vec::new();
+        for &id in nodes {
+            if let Some(process) = self.node(id).process() {
+                children.push(self.hold(slow_syncs(process.pid)?)?);
+            }
+        }
+        let bit = !children.is_empty();
+        Ok((Active::Slowed(children), json!({ "nodes": nodes, "bit": bit })))
     }
 
     /// Lets syncs succeed again, and starts the node, which must have ended.
@@ -267,6 +322,16 @@ impl Driver {
         start(node)?;
         Ok(json!({ "nodes": [id], "ended": ended, "bit": ended.is_some() }))
     }
+}
+
+/// Lets syncs be as fast as they are.
+fn hurry(children: Vec<Child>) -> Value {
+    for mut child in children {
+        // Both fail only if it has ended, as it does with its node.
+        drop(child.kill());
+        drop(child.wait());
+    }
+    Value::Null
 }
 
 /// Returns the links that a partition cuts.

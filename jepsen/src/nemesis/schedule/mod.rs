@@ -67,6 +67,10 @@ pub enum Whom {
     Node(u32),
     /// Whichever node leads this shard.
     Leader(u32),
+    /// All nodes but whichever leads this shard.
+    Others(u32),
+    /// Whichever node follows whoever leads this shard in the highest term.
+    Follower(u32),
     /// A majority, counted from this node on.
     Majority(u32),
     /// All nodes.
@@ -152,12 +156,14 @@ impl Fault {
             Nemesis::Kill | Nemesis::Pause | Nemesis::PowerCut => {
                 Self { name, whom: many, shape: None, part: None }
             }
-            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll => {
+            Nemesis::Transfer | Nemesis::Snapshot | Nemesis::PowerCutAll | Nemesis::SlowSync => {
                 Self { name, whom: Whom::All, shape: None, part: None }
             }
-            Nemesis::DiskFull | Nemesis::DiskFreeze | Nemesis::SyncError => {
-                Self { name, whom: one, shape: None, part: None }
-            }
+            Nemesis::DiskFull
+            | Nemesis::DiskFreeze
+            | Nemesis::SyncError
+            | Nemesis::OldDirectory
+            | Nemesis::DamagedLog => Self { name, whom: one, shape: None, part: None },
             Nemesis::BitFlip | Nemesis::Truncate => {
                 let parts = [Part::Snapshot, Part::Tail, Part::Middle, Part::Header];
                 // A file that ends within a header ends before its payload, too.

@@ -24,7 +24,9 @@ use super::rpc::{get_stored_membership, snapshot_meta};
 use super::snapshot_data::SnapshotData;
 use super::types::Types;
 use crate::command::codec::DecodeError;
+use crate::mutant::Mutant;
 use crate::snapshot::{self, Manifest, SnapshotError, SnapshotWriter, Snapshots, Tally};
+use crate::state::State;
 use crate::state::content::{LoadError, Loader};
 use crate::wal::GroupLog;
 use crate::words::{GroupId, LogPosition};
@@ -49,6 +51,8 @@ pub struct ShardSnapshots {
     ready: Arc<Mutex<Option<LogPosition>>>,
     /// The published snapshots that were read whole, since this start, and found to be right.
     checked: Arc<Mutex<BTreeSet<LogPosition>>>,
+    /// The state before the last entry, where a mutant asks for it.
+    before: Arc<Mutex<Option<State>>>,
     /// Held by whoever saves or gives up snapshots: what one of two saw would not hold for long.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -63,6 +67,7 @@ impl ShardSnapshots {
             known: Arc::default(),
             ready: Arc::default(),
             checked: Arc::default(),
+            before: Arc::default(),
             turn: Arc::default(),
         }
     }
@@ -76,7 +81,12 @@ impl ShardSnapshots {
     /// counts.
     ///
     /// On an error the earlier snapshots stand as they were.
-    pub async fn save(&self, content: Content) -> Result<LogPosition, SnapshotError> {
+    pub async fn save(&self, mut content: Content) -> Result<LogPosition, SnapshotError> {
+        if Mutant::SnapshotMissesLast.is_on()
+            && let Some(before) = lock(&self.before).clone()
+        {
+            content.state = before;
+        }
         let Some(position) = content.position else {
             return Err(SnapshotError::Io(io::Error::other("nothing was applied yet")));
         };
@@ -97,6 +107,12 @@ impl ShardSnapshots {
         }
         self.keep_two(position).await?;
         Ok(position)
+    }
+
+    /// Notes the state before the entry that is about to be applied, for the mutant whose snapshots
+    /// lack that entry.
+    pub fn remember_before(&self, state: State) {
+        *lock(&self.before) = Some(state);
     }
 
     /// Drops all but the snapshot at `newest`, which counts, and the one before it that counts. If

@@ -57,6 +57,18 @@ pub(super) fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), ReadFa
     Ok(())
 }
 
+/// Copies the sealed database at `from` to `to`, its seal included, and syncs nothing: what a mutant
+/// does instead of renaming it.
+pub(super) fn copy_unsynced(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let found = Found::below(disk, from)?;
+    for path in &found.directories {
+        disk.create_dir_all(&to.join(within(from, path)))?;
+    }
+    disk.create_dir_all(to)?;
+    let hash = hash(disk, from, &found.files, Some(to))?;
+    disk.create(&to.join(SEAL))?.write_at(&encode(hash), 0)
+}
+
 /// Refuses what would fill the disk: the log needs the room more than a reader does.
 fn check_room(disk: &dyn Disk, directory: &Path, files: &[PathBuf]) -> io::Result<()> {
     let mut needed_bytes = 0;

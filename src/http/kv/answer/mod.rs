@@ -157,7 +157,7 @@ fn aborted_because(aborted: Aborted) -> Box<Problem> {
 }
 
 /// Says why there is no sum.
-fn uncounted_because(uncounted: Uncounted) -> Box<Problem> {
+pub(in crate::http) fn uncounted_because(uncounted: Uncounted) -> Box<Problem> {
     let (code, title, hint) = match uncounted {
         Uncounted::NotANumber => (
             code::NOT_A_NUMBER,

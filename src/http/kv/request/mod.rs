@@ -125,7 +125,7 @@ pub(super) fn query<'a>(
 }
 
 /// Reads what a read asks for. Less is never given in its place (D6).
-fn consistency(query: &Query<'_>) -> Result<Consistency, Box<Problem>> {
+pub(in crate::http) fn consistency(query: &Query<'_>) -> Result<Consistency, Box<Problem>> {
     let max_staleness = query.get(Name::MaxStaleness);
     let consistency = match query.get(Name::Consistency) {
         None | Some("linearizable") => Consistency::Linearizable,
@@ -176,7 +176,7 @@ pub(in crate::http) fn ttl(text: &str) -> Result<TtlMs, Box<Problem>> {
 }
 
 /// Reads what to do with the request where another node leads.
-pub(super) fn route(headers: &HeaderMap) -> Result<Route, Box<Problem>> {
+pub(in crate::http) fn route(headers: &HeaderMap) -> Result<Route, Box<Problem>> {
     let mut values = headers.get_all(header::ROUTE).iter();
     let Some(route) = values.next() else { return Ok(Route::default()) };
     match route.as_bytes() {
