@@ -33,6 +33,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for strace to take hold of a node.
 const ATTACH_MAX: Duration = Duration::from_secs(2);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// How long nodes may refuse to take a snapshot before that fault is given up.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(5);
+const SNAPSHOT_RETRY: Duration = Duration::from_millis(100);
 
 /// What undoes a fault.
 #[derive(Debug)]
@@ -247,8 +250,19 @@ impl Driver {
         Ok((Active::Down(nodes), evidence))
     }
 
-    /// Has every node snapshot every shard.
+    /// Has every node snapshot every shard. Nodes that have just come back from an earlier fault refuse
+    /// for a moment, so it is asked again until one has done it.
     async fn snapshot(&self) -> Value {
+        let began = Instant::now();
+        let mut taken = self.take_snapshots().await;
+        while taken.is_empty() && began.elapsed() < SNAPSHOT_PATIENCE {
+            tokio::time::sleep(SNAPSHOT_RETRY).await;
+            taken = self.take_snapshots().await;
+        }
+        json!({ "bit": !taken.is_empty(), "taken": taken })
+    }
+
+    async fn take_snapshots(&self) -> Vec<Value> {
         let mut taken = Vec::new();
         for node in self.env.nodes.iter().filter(|node| node.runs()) {
             let Some(client) = self.client(Some(node.endpoint())) else { continue };
@@ -259,7 +273,7 @@ impl Driver {
                 }
             }
         }
-        json!({ "bit": !taken.is_empty(), "taken": taken })
+        taken
     }
 
     fn client(&self, endpoint: Option<String>) -> Option<Client> {
