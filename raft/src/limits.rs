@@ -18,6 +18,14 @@ pub const ENTRY_BYTES_MAX: usize = 2 << 20;
 pub const TRANSACTION_ITEMS_MAX: usize = 1_000;
 /// Largest transaction: alone it fills an entry.
 pub const TRANSACTION_BYTES_MAX: usize = ENTRY_BYTES_MAX - (1 << 10);
+/// Most keys in one page of a list.
+pub const PAGE_KEYS_MAX: usize = 1_000;
+/// Bytes of keys and values in one page past which it ends, and of JSON that it takes at most.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
+/// Most of these bytes that come from one shard: with the last key and value they fit a frame.
+pub const STRETCH_BYTES_MAX: usize = 4 << 20;
+/// Most keys that a scan of a shard looks at, also where it passes them over.
+pub const SCAN_LOOKS_MAX: usize = 8_192;
 /// Most items of one request about many keys.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
 /// Most bytes of values that one transaction finds. It is written into each: replicas of different
@@ -190,6 +198,10 @@ const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(2 * STRETCH_BYTES_MAX <= PAGE_BYTES_MAX);
+const _: () = assert!(
+    STRETCH_BYTES_MAX + VALUE_BYTES_MAX + 64 * PAGE_KEYS_MAX + KEY_BYTES_MAX < FRAME_BYTES_MAX
+);
 const _: () = assert!(2 * TEXT_BYTES_MAX * NODES_MAX < ENTRY_BYTES_MAX / 2);
 const _: () = assert!(8 * NODES_MAX * (SHARDS_MAX as usize + 1) < ENTRY_BYTES_MAX / 2);
 const _: () = assert!(2 * EXCHANGE_INTERVAL.as_millis() < PEER_SILENCE_MAX.as_millis());

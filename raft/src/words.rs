@@ -175,8 +175,13 @@ impl Slot {
     /// Returns the slot of `key`, as Redis Cluster computes it: CRC16/XMODEM of the key, or of the
     /// first non-empty `{tag}` in it, so that related keys can be kept together.
     pub fn of(key: &Key) -> Self {
+        Self::of_bytes(key.as_bytes())
+    }
+
+    /// Returns the slot of the key that has these bytes.
+    pub fn of_bytes(key: &[u8]) -> Self {
         const CRC16: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
-        Self(CRC16.checksum(hash_tag(key.as_bytes())) % Self::COUNT)
+        Self(CRC16.checksum(hash_tag(key)) % Self::COUNT)
     }
 
     /// Returns the slot with this number, if there is one.

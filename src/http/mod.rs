@@ -6,6 +6,7 @@
 //!   kv/        request -> operation      -> node -> answer -> response; kv/incr counts, kv/txn
 //!              takes several keys at once
 //!   many/      the same for each of many items
+//!   list/      keys in order, a page at a time
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   openapi    the interface for programs
 //!   head auth query origin body condition ops problem    what they share
@@ -36,6 +37,7 @@ mod body;
 mod control;
 mod head;
 mod kv;
+mod list;
 mod listener;
 mod many;
 mod metrics;
@@ -94,6 +96,9 @@ impl App {
         }
         let rest = request.uri().path().strip_prefix(key::PATH);
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            if list::is_asked(request.method(), request.uri()) {
+                return list::serve(&self.node, request).await;
+            }
             return kv::serve(&self.node, request).await;
         }
         if many::is_path(request.uri().path()) {

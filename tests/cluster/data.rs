@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::eventually;
 use crate::harness::{Cluster, SMALL};
 use crate::http::Answer;
 
@@ -186,4 +187,87 @@ fn an_answer_that_is_full_says_so_of_each_item_and_the_rest_can_be_asked_for_aga
         left = full.map(|(key, _)| key.clone()).collect();
     }
     assert!(left.is_empty(), "twice is enough: {left:?}");
+}
+
+/// Lists keys, a page after another, and calls `between` after each.
+fn list(
+    cluster: &mut Cluster,
+    node: usize,
+    query: &str,
+    mut between: impl FnMut(&mut Cluster),
+) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let target = format!("/v1/kv?{query}&timeout=10s{cursor}");
+        let page = eventually("a page is answered", || {
+            let answer = cluster.client(node).send("GET", &target, &[], b"").ok()?;
+            assert!(matches!(answer.status, 200 | 503), "{}", answer.text());
+            (answer.status == 200).then(|| answer.json())
+        });
+        items.extend(page["items"].as_array().expect("a list").clone());
+        between(cluster);
+        match page["cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return items,
+        }
+    }
+}
+
+/// Stores `count` keys, and returns them in order.
+fn fill(cluster: &Cluster, count: usize) -> Vec<String> {
+    let keys: Vec<_> = (0..count).map(|i| format!("list/{i:06}")).collect();
+    for chunk in keys.chunks(1_000) {
+        let ops: Vec<_> =
+            chunk.iter().map(|key| json!({"put": {"key": key, "value": "v"}})).collect();
+        let answer = post(cluster, 0, "/v1/batch?timeout=30s", &json!({ "ops": ops }));
+        assert_eq!(answer.header("steadfast-batch-failed"), Some("0"), "{}", answer.text());
+    }
+    keys
+}
+
+#[test]
+fn a_list_has_every_key_once_in_order_while_a_leader_dies() {
+    let count = match std::env::var("STEADFAST_TEST_KEYS") {
+        Ok(text) => text.parse().expect("STEADFAST_TEST_KEYS is a number"),
+        Err(_) => 3_000,
+    };
+    let mut cluster = Cluster::found_with(SMALL, 6);
+    let keys = fill(&cluster, count);
+    cluster.put(0, "other", b"v");
+    let victim = cluster.leader();
+    let asked = (victim + 1) % 3;
+    // Pages go on while the leader is gone and others take over.
+    let items = list(&mut cluster, asked, "prefix=list/&limit=250", |cluster| {
+        if cluster.nodes[victim].runs() {
+            cluster.nodes[victim].kill();
+        }
+    });
+    let listed: Vec<_> = items.iter().map(|it| it["key"].as_str().expect("text")).collect();
+    assert_eq!(listed, keys);
+}
+
+#[test]
+fn a_list_shows_values_and_lives_and_no_key_that_is_gone() {
+    let mut cluster = Cluster::found_with(SMALL, 3);
+    let ops = json!({"ops": [
+        {"put": {"key": "b", "value": "2", "ttl": "1h"}},
+        {"put": {"key": "a", "value": "1"}},
+        {"put": {"key64": "_w", "value64": "_w"}},
+        {"put": {"key": "gone", "value": "x"}},
+        {"delete": {"key": "gone"}},
+        {"put": {"key": "short", "value": "x", "ttl": "1ms"}},
+    ]});
+    assert_eq!(post(&cluster, 0, "/v1/batch", &ops).header("steadfast-batch-failed"), Some("0"));
+    eventually("it is gone", || cluster.get(1, "short").is_none().then_some(()));
+    let items = list(&mut cluster, 2, "values=true&limit=2", |_| ());
+    let shown: Vec<_> = items.iter().map(|it| (it["key"].clone(), it["value"].clone())).collect();
+    let expected = [(json!("a"), json!("1")), (json!("b"), json!("2")), (Value::Null, Value::Null)];
+    assert_eq!(shown, expected, "{items:?}");
+    assert_eq!((&items[2]["key64"], &items[2]["value64"]), (&json!("_w"), &json!("_w")));
+    assert!(items[1]["expires_in_ms"].as_u64().is_some_and(|ms| ms <= 3_600_000));
+    // Well formed, and of a cluster of another id.
+    let foreign = "AQAAAAAAAAAAAAAAAAAAAAFh";
+    let answer = cluster.client(0).send("GET", &format!("/v1/kv?cursor={foreign}"), &[], b"");
+    let answer = answer.expect("an answer");
+    assert_eq!((answer.status, &*answer.code()), (400, "bad-cursor"), "{}", answer.text());
 }

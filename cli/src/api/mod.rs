@@ -8,6 +8,7 @@ pub mod header;
 pub mod incr;
 pub mod key;
 pub mod limits;
+pub mod list;
 pub mod many;
 pub mod number;
 pub mod ops;

@@ -41,6 +41,7 @@ mod curl;
 pub mod error;
 pub mod incr;
 pub mod kv;
+pub mod list;
 pub mod many;
 mod route;
 pub mod token;

@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod del;
 pub mod get;
 pub mod incr;
+pub mod list;
 pub mod mget;
 pub mod put;
 pub mod shard;
@@ -103,6 +104,9 @@ pub enum Command {
     /// Delete a key
     #[command(long_about = del::HELP)]
     Del(del::Del),
+    /// List keys in order
+    #[command(long_about = list::HELP)]
+    List(list::List),
     /// Read many keys at once
     #[command(long_about = mget::HELP)]
     Mget(mget::Mget),
@@ -173,6 +177,7 @@ impl Command {
             Self::Get(command) => command.run(&client).await,
             Self::Put(command) => command.run(&client).await,
             Self::Del(command) => command.run(&client).await,
+            Self::List(command) => command.run(&client).await,
             Self::Mget(command) => command.run(&client).await,
             Self::Incr(command) => command.run(&client).await,
             Self::Txn(command) => command.run(&client).await,

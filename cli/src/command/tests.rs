@@ -84,6 +84,8 @@ fn what_cannot_be_meant_is_refused() {
         "incr",
         "txn",
         "mget",
+        "list a b",
+        "list --limit 0",
         "mget a --consistency strong",
         "txn {} {}",
         "incr a x",

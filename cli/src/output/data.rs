@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{Style, json_facts, put_bytes, tables};
+use crate::api::list::{ListAnswer, ListItem};
 use crate::api::many::{Item, ManyAnswer};
 use crate::api::ops::{GetResult, OpResult};
 use crate::client::incr::Counted;
@@ -30,6 +31,13 @@ pub enum Data {
         /// What came of each.
         answer: ManyAnswer,
     },
+    /// Keys were listed.
+    Listed {
+        /// The keys, and where there are more.
+        answer: ListAnswer,
+        /// Whether their values were wanted.
+        values: bool,
+    },
 }
 
 impl Data {
@@ -45,7 +53,7 @@ impl Data {
                     Some(_) | None => Exit::Done,
                 }
             }
-            Self::Counted { .. } | Self::Transacted(_) => Exit::Done,
+            Self::Counted { .. } | Self::Transacted(_) | Self::Listed { .. } => Exit::Done,
         }
     }
 
@@ -62,7 +70,10 @@ impl Data {
                 let failed: Vec<_> = failed.collect();
                 (!failed.is_empty()).then(|| failed.join("\n"))
             }
-            Self::Counted { .. } | Self::Transacted(_) => None,
+            Self::Listed { answer, .. } if answer.cursor.is_some() => {
+                Some("there are more keys; --limit lists more of them".to_owned())
+            }
+            Self::Counted { .. } | Self::Transacted(_) | Self::Listed { .. } => None,
         }
     }
 
@@ -85,6 +96,24 @@ impl Data {
                 let rows = keys.iter().zip(&answer.results).map(row).collect();
                 writeln!(out, "{}", tables::fitted(&["KEY", "VALUE"], rows, &[], style))
             }
+            Self::Listed { answer, values } => {
+                let row = |item: &ListItem| {
+                    let key = text_or_base64(item.key.as_ref(), item.key64.as_ref());
+                    if !values {
+                        return vec![key];
+                    }
+                    vec![key, text_or_base64(item.value.as_ref(), item.value64.as_ref())]
+                };
+                let rows: Vec<_> = answer.items.iter().map(row).collect();
+                if *values {
+                    return writeln!(
+                        out,
+                        "{}",
+                        tables::fitted(&["KEY", "VALUE"], rows, &[], style)
+                    );
+                }
+                rows.iter().flatten().try_for_each(|key| writeln!(out, "{key}"))
+            }
         }
     }
 
@@ -98,6 +127,11 @@ impl Data {
             Self::Many { answer, .. } => {
                 let lines = answer.results.iter().map(|item| item_line(item) + "\n");
                 lines.collect::<String>().into_bytes()
+            }
+            Self::Listed { answer, .. } => {
+                let line =
+                    |item: &ListItem| text_or_base64(item.key.as_ref(), item.key64.as_ref()) + "\n";
+                answer.items.iter().map(line).collect::<String>().into_bytes()
             }
         }
     }
@@ -124,7 +158,17 @@ impl Data {
                 let results: Vec<_> = keys.iter().zip(&answer.results).map(item).collect();
                 json!({ "results": results })
             }
+            Self::Listed { answer, .. } => json!(answer),
         }
+    }
+}
+
+/// Returns a text, or the base64url of what is none, for people.
+fn text_or_base64(text: Option<&String>, base64: Option<&String>) -> String {
+    match (text, base64) {
+        (Some(text), _) => text.clone(),
+        (None, Some(base64)) => format!("{base64} (base64url)"),
+        (None, None) => String::new(),
     }
 }
 

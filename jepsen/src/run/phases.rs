@@ -78,6 +78,8 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         let endpoints: Vec<_> = left.iter().map(|(_, endpoint)| endpoint.clone()).collect();
         let observer = Observer::new(&endpoints).map_err(|error| cluster(&error))?;
         let served = wait_whole(&observer).await;
+        // That nodes serve is not yet that clients were served, at every shard.
+        tokio::time::sleep(options.healthy).await;
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
         read_all(options, &shared, served.is_some()).await;

@@ -10,7 +10,9 @@ use crate::limits;
 use crate::net::Address;
 pub use crate::node::route::{Elsewhere, Route};
 pub use crate::node::routing::{Routing, ShardRoute};
+pub use crate::node::scan::{Page, Scanned};
 pub use crate::node::view::{NodeStatus, ShardHash, ShardStatus, Status, Unreachable};
+pub use crate::shard::scan::{Listed, Scan};
 use crate::words::{ClusterId, Epoch, Key, LogTime, NodeId, Revision, ShardId, Term, TtlMs, Value};
 
 /// What a read asks for.
@@ -61,6 +63,13 @@ pub enum Operation {
         /// The change: one that concerns no key.
         command: Command,
     },
+    /// List keys of a shard.
+    Scan {
+        /// The shard.
+        shard: ShardId,
+        /// Which of its keys.
+        scan: Scan,
+    },
     /// Count the map's changes, linearizably. Nodes ask this of one another; no client can.
     MapVersion,
 }
@@ -70,7 +79,7 @@ impl Operation {
     pub(super) fn names(&self) -> Option<ShardId> {
         match self {
             Self::Read { .. } | Self::Write(_) => None,
-            Self::Change { shard, .. } => Some(*shard),
+            Self::Change { shard, .. } | Self::Scan { shard, .. } => Some(*shard),
             Self::MapVersion => Some(ShardId::META),
         }
     }
@@ -83,6 +92,8 @@ pub enum Answer {
     Read(ReadAnswer),
     /// Of a write.
     Write(WriteAnswer),
+    /// Of a scan.
+    Scanned(Box<Scanned>),
     /// The shard owns its slots.
     Owned {
         /// The version of the slot map under which it does.

@@ -120,7 +120,7 @@ impl Inner {
         let command = Command::Meta(MetaCommand::Bootstrap(first));
         match self.change(ShardId::META, command, deadline).await? {
             Answer::Map { changed, .. } => Ok(changed),
-            Answer::Read(_) | Answer::Write(_) | Answer::Owned { .. } => {
+            Answer::Read(_) | Answer::Write(_) | Answer::Scanned(_) | Answer::Owned { .. } => {
                 unreachable!("a change of the map is answered as such")
             }
         }

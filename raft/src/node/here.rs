@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::api::{
-    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, WriteAnswer,
-    WriteResult,
+    Answer, Bound, Consistency, Doubt, Facts, Found, Operation, ReadAnswer, Refusal, Scanned,
+    WriteAnswer, WriteResult,
 };
 use super::read;
 use super::router::{Miss, millis};
@@ -33,6 +33,17 @@ impl Inner {
             }
             Operation::Write(command) | Operation::Change { command, .. } => {
                 self.write(shard, command.clone(), deadline).await
+            }
+            Operation::Scan { scan, .. } => {
+                let scanned = shard.scan(scan, deadline).await;
+                let stretch = scanned.map_err(|failure| self.unread(shard, failure))?;
+                let facts = Facts {
+                    applied: stretch.applied,
+                    log_time: stretch.log_time,
+                    map_epoch: stretch.epoch,
+                    ..self.facts(shard)
+                };
+                Ok(Answer::Scanned(Box::new(Scanned { facts, stretch })))
             }
             Operation::MapVersion => {
                 shard.confirm(deadline).await.map_err(|failure| self.unread(shard, failure))?;

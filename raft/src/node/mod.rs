@@ -47,6 +47,7 @@ mod route;
 mod router;
 mod routing;
 mod running;
+mod scan;
 pub mod snapshot;
 mod status;
 mod table;
@@ -183,7 +184,7 @@ impl Node {
         assert!(command.key().is_some(), "a client's command concerns a key");
         match self.inner.serve(Operation::Write(command), self.route, deadline).await? {
             Answer::Write(answer) => Ok(answer),
-            Answer::Read(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+            Answer::Read(_) | Answer::Scanned(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a write is answered as a write")
             }
         }
@@ -199,7 +200,7 @@ impl Node {
         let operation = Operation::Read { key, consistency };
         match self.inner.serve(operation, self.route, deadline).await? {
             Answer::Read(answer) => Ok(answer),
-            Answer::Write(_) | Answer::Owned { .. } | Answer::Map { .. } => {
+            Answer::Write(_) | Answer::Scanned(_) | Answer::Owned { .. } | Answer::Map { .. } => {
                 unreachable!("a read is answered as a read")
             }
         }

@@ -25,7 +25,10 @@ pub(super) fn takes_any_replica(operation: &Operation) -> bool {
     match operation {
         Operation::Read { consistency: Consistency::Stale { .. }, .. } => true,
         Operation::Read { .. } => Mutant::FollowerRead.is_on(),
-        Operation::Write(_) | Operation::Change { .. } | Operation::MapVersion => false,
+        Operation::Write(_)
+        | Operation::Change { .. }
+        | Operation::MapVersion
+        | Operation::Scan { .. } => false,
     }
 }
 

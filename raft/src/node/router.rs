@@ -142,7 +142,9 @@ impl Inner {
                 let key = command.key().expect("a client's command concerns a key");
                 table.shard_of(Slot::of(key))
             }
-            Operation::Change { .. } | Operation::MapVersion => operation.names(),
+            Operation::Change { .. } | Operation::Scan { .. } | Operation::MapVersion => {
+                operation.names()
+            }
         };
         let here = shard.and_then(|shard| self.shard(shard));
         Way { table, shard, here }
@@ -316,7 +318,9 @@ impl Inner {
 /// Says what a missing answer means: nothing for a read, doubt for a write.
 fn lost(operation: &Operation, doubt: Doubt) -> Miss {
     match operation {
-        Operation::Read { .. } | Operation::MapVersion => Miss::Retry(None),
+        Operation::Read { .. } | Operation::Scan { .. } | Operation::MapVersion => {
+            Miss::Retry(None)
+        }
         Operation::Write(_) | Operation::Change { .. } => doubt.into(),
     }
 }

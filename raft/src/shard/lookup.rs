@@ -203,7 +203,7 @@ impl Shard {
     }
 
     /// Has the state move past `due`.
-    async fn pass(&self, due: LogTime, deadline: Instant) -> Result<(), ReadFailure> {
+    pub(super) async fn pass(&self, due: LogTime, deadline: Instant) -> Result<(), ReadFailure> {
         let mut progress = self.progress();
         self.inner.proposer.tick();
         let passed = progress.wait_for(|progress| due <= progress.now);

@@ -48,6 +48,7 @@ pub mod propose;
 pub mod read;
 pub mod receive;
 pub mod rpc;
+pub mod scan;
 pub mod snapshot_data;
 pub mod snapshots;
 pub mod space;

@@ -102,6 +102,15 @@ impl State {
         }
     }
 
+    /// Returns the keys at `from` and above that exist here, ascending, those excepted that another
+    /// shard owns; `None` stands for one that was passed over. So the caller bounds the work.
+    pub fn scan(&self, from: &[u8]) -> impl Iterator<Item = (&[u8], Option<&Stored>)> {
+        self.stored.iter_from(from).map(|stored| {
+            let is_here = stored.exists_at(self.now) && self.owns(Slot::of_bytes(stored.key()));
+            (stored.key(), is_here.then_some(stored))
+        })
+    }
+
     /// Returns the shard's time: the greatest stamp of any applied entry.
     pub fn now(&self) -> LogTime {
         self.now

@@ -163,6 +163,24 @@ impl<O: Order> Tree<O> {
         iter
     }
 
+    /// Returns those at `place` and above, ascending.
+    pub(super) fn iter_from(&self, place: &[u8]) -> Iter<'_> {
+        let (mut path, mut node) = (Vec::new(), &self.root);
+        loop {
+            match &**node {
+                Node::Branch(children) => {
+                    let at = child_at(children, place);
+                    path.push(children[at + 1..].iter());
+                    node = &children[at].node;
+                }
+                Node::Leaf(slots) => {
+                    let is_below = |slot: &Slot| O::compare(&slot.stored, place).is_lt();
+                    return Iter { path, leaf: slots[slots.partition_point(is_below)..].iter() };
+                }
+            }
+        }
+    }
+
     /// Puts it in its place, and returns what was there.
     pub(super) fn insert(&mut self, stored: Stored) -> Option<Stored> {
         let place = O::place(&stored).into_owned();

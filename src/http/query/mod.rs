@@ -19,14 +19,28 @@ mod tests;
 pub(super) enum Name {
     /// What a read promises.
     Consistency,
+    /// Where a list goes on.
+    Cursor,
     /// A key that a path cannot carry.
     Key64,
+    /// How many keys a page has.
+    Limit,
     /// How old a stale answer may be.
     MaxStaleness,
+    /// What listed keys begin with.
+    Prefix,
+    /// The same, where it is no text.
+    Prefix64,
+    /// The least key of a list.
+    Start,
+    /// The same, where it is no text.
+    Start64,
     /// How long the request may take.
     Timeout,
     /// How long the key lives.
     Ttl,
+    /// Whether a list has values.
+    Values,
 }
 
 /// The parameters of a request.
@@ -37,10 +51,17 @@ impl Name {
     fn as_str(self) -> &'static str {
         match self {
             Self::Consistency => "consistency",
+            Self::Cursor => "cursor",
             Self::Key64 => "key64",
+            Self::Limit => "limit",
             Self::MaxStaleness => "max_staleness",
+            Self::Prefix => "prefix",
+            Self::Prefix64 => "prefix64",
+            Self::Start => "start",
+            Self::Start64 => "start64",
             Self::Timeout => "timeout",
             Self::Ttl => "ttl",
+            Self::Values => "values",
         }
     }
 }

@@ -6,6 +6,7 @@
 //!             2 write  command
 //!             3 change shard u32 | command
 //!             4 map version
+//!             5 scan   shard u32 | scan, see [`scan`]
 //!
 //!   verdict   version u8 = 1 | 0 not here      option leader u64
 //!                            | 1 read answer   facts | guarantee | 0, or 1 found
@@ -15,6 +16,7 @@
 //!                            | 4 doubt         tag u8 | fields
 //!                            | 5 owned         epoch u64
 //!                            | 6 map           version u64 | changed u8
+//!                            | 7 scanned       facts | stretch, see [`scan`]
 //!   facts     shard u32 | node u32 | option leader u64 | term u64 | replica u64 | applied u64
 //!             | log time u64 | map epoch u64
 //! ```
@@ -28,8 +30,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use self::reasons::{get_doubt, get_refusal, put_doubt, put_refusal};
 use self::results::{get_result, put_result};
+use self::scan::{get_scan, get_stretch, put_scan, put_stretch};
 use super::api::{Answer, Facts, Found, Operation, ReadAnswer, RequestError, WriteAnswer};
 use super::read::{get_consistency, get_guarantee, put_consistency, put_guarantee};
+use super::scan::Scanned;
 use crate::command::Command;
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
@@ -39,6 +43,7 @@ use crate::words::{Epoch, LogTime, NodeId, ReplicaId, Revision, ShardId, Term, T
 
 mod reasons;
 mod results;
+mod scan;
 
 const VERSION: u8 = 1;
 /// The only hop there is: a request that came in a frame is never sent on.
@@ -48,6 +53,7 @@ const READ: u8 = 1;
 const WRITE: u8 = 2;
 const CHANGE: u8 = 3;
 const MAP_VERSION: u8 = 4;
+const SCAN: u8 = 5;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -56,6 +62,7 @@ const REFUSAL: u8 = 3;
 const DOUBT: u8 = 4;
 const OWNED: u8 = 5;
 const MAP: u8 = 6;
+const SCANNED: u8 = 7;
 
 /// What a node says of a request that was forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +101,11 @@ pub(super) fn encode_request(operation: &Operation, left: Duration) -> Bytes {
             put_command(&mut out, command);
         }
         Operation::MapVersion => out.put_u8(MAP_VERSION),
+        Operation::Scan { shard, scan } => {
+            out.put_u8(SCAN);
+            out.put_u32(shard.0);
+            put_scan(&mut out, scan);
+        }
     }
     out.freeze()
 }
@@ -116,6 +128,10 @@ pub(super) fn decode_request(mut input: Bytes) -> Result<(Operation, Duration), 
             Operation::Change { shard, command: get_keyed(&mut input, false)? }
         }
         MAP_VERSION => Operation::MapVersion,
+        SCAN => {
+            let shard = ShardId(input.try_get_u32()?);
+            Operation::Scan { shard, scan: get_scan(&mut input)? }
+        }
         tag => return Err(DecodeError::UnknownTag { what: "operation", tag }),
     };
     end(&input)?;
@@ -149,6 +165,11 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
                 out.put_u64(found.revision.0);
                 put_option(&mut out, found.expires_in.map(|ttl| ttl.0));
             }
+        }
+        Verdict::Answered(Answer::Scanned(scanned)) => {
+            out.put_u8(SCANNED);
+            put_facts(&mut out, &scanned.facts);
+            put_stretch(&mut out, &scanned.stretch);
         }
         Verdict::Answered(Answer::Write(answer)) => {
             out.put_u8(WRITE_ANSWER);
@@ -187,6 +208,11 @@ pub(super) fn decode_verdict(mut input: Bytes) -> Result<Verdict, DecodeError> {
             let facts = get_facts(&mut input)?;
             let result = get_result(&mut input)?;
             Verdict::Answered(Answer::Write(WriteAnswer { facts, result }))
+        }
+        SCANNED => {
+            let facts = get_facts(&mut input)?;
+            let stretch = get_stretch(&mut input)?;
+            Verdict::Answered(Answer::Scanned(Box::new(Scanned { facts, stretch })))
         }
         REFUSAL => Verdict::Failed(RequestError::NotApplied(get_refusal(&mut input)?)),
         DOUBT => Verdict::Failed(RequestError::Unknown(get_doubt(&mut input)?)),
@@ -265,6 +291,7 @@ mod tests {
     use crate::command::increment::Uncounted;
     use crate::command::transaction::{Aborted, Obstacle, StepResult, Transacted};
     use crate::node::api::{Bound, Doubt, Refusal};
+    use crate::shard::scan::{Listed, Scan, Stretch};
 
     fn facts() -> Facts {
         Facts {
@@ -311,6 +338,22 @@ mod tests {
         ]
     }
 
+    fn listed(with_value: bool) -> Listed {
+        let value = crate::words::Value::try_from(Bytes::from_static(b"v")).expect("short");
+        Listed {
+            key: Bytes::from_static(b"k"),
+            value: Some(value).filter(|_| with_value),
+            revision: Revision(3),
+            expires_in: Some(TtlMs(1)),
+        }
+    }
+
+    fn scanned(upto: Option<Bytes>, keys: Vec<Listed>) -> Verdict {
+        let (applied, log_time, epoch) = (Revision(3), LogTime(4), Epoch(5));
+        let stretch = Stretch { keys, upto, applied, log_time, epoch };
+        Verdict::Answered(Answer::Scanned(Box::new(Scanned { facts: facts(), stretch })))
+    }
+
     fn verdicts() -> Vec<Verdict> {
         let shard = ShardId(1);
         let node = NodeId(3);
@@ -344,6 +387,8 @@ mod tests {
             Verdict::NotHere { leader: Some(node) },
             Verdict::Answered(Answer::Owned { epoch: Epoch(1) }),
             Verdict::Answered(Answer::Map { version: Epoch(7), changed: true }),
+            scanned(None, vec![]),
+            scanned(Some(Bytes::from_static(b"k")), vec![listed(true), listed(false)]),
         ];
         all.extend(refusals.map(|it| Verdict::Failed(RequestError::NotApplied(it))));
         all.extend(doubts.map(|it| Verdict::Failed(RequestError::Unknown(it))));
@@ -394,12 +439,24 @@ mod tests {
         let own = Command::Own { slots: Vec::new(), epoch: Epoch(1) };
         let change = Operation::Change { shard: ShardId(3), command: own.clone() };
         let left = Duration::from_millis(1);
-        for operation in [change, Operation::MapVersion] {
+        let scan = |keys_max| Operation::Scan {
+            shard: ShardId(3),
+            scan: Scan {
+                from: Bytes::from_static(b"a"),
+                prefix: Bytes::new(),
+                keys_max,
+                bytes_max: 5,
+                values: true,
+            },
+        };
+        for operation in [change, Operation::MapVersion, scan(1_000)] {
             let bytes = encode_request(&operation, left);
             assert_eq!(decode_request(bytes), Ok((operation, left)));
         }
         let refused = Err(DecodeError::OutOfBounds { what: "kind of command" });
         assert_eq!(decode_request(encode_request(&Operation::Write(own), left)), refused);
+        let boundless = Err(DecodeError::OutOfBounds { what: "bound of a scan" });
+        assert_eq!(decode_request(encode_request(&scan(1_001), left)), boundless);
         let key = crate::words::Key::try_from(Bytes::from_static(b"k")).expect("short");
         let delete = Command::Delete { key, condition: crate::command::Condition::Always };
         let change = Operation::Change { shard: ShardId(3), command: delete };

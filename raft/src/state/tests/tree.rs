@@ -63,6 +63,13 @@ fn check_tree<O: Order>(tree: &Tree<O>, expected: &BTreeMap<Vec<u8>, Stored>) {
     assert!(tree.iter().eq(expected.values()));
     assert_eq!(tree.first(), expected.values().next());
     assert_eq!(tree.last(), expected.values().next_back());
+    // From what is there, from right behind it, and from the ends.
+    let some = expected.keys().step_by(97).flat_map(|it| [it.clone(), [&it[..], &[0]].concat()]);
+    let lowest = expected.keys().next().map(|it| it[..8.min(it.len())].to_vec());
+    for place in some.chain(lowest).chain([vec![0xff; 20]]) {
+        let ahead = expected.range(place.clone()..).map(|(_, stored)| stored);
+        assert!(tree.iter_from(&place).take(200).eq(ahead.take(200)));
+    }
 }
 
 /// Grows and shrinks a tree by turns, beside clones that must not change.
