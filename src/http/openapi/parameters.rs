@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use steadfast_cli::api::header;
+use steadfast_cli::api::list::PAGE_MAX;
 use steadfast_raft::limits;
 
 /// How durations are written.
@@ -19,6 +20,17 @@ pub(super) fn all() -> Value {
             "description": "The key, percent-encoded; it may hold slashes and any bytes. One with an \
                             empty, `.` or `..` segment goes to `/v1/kv?key64=` and its base64url.",
             "schema": { "type": "string", "minLength": 1, "maxLength": limits::KEY_BYTES_MAX },
+        },
+        "prefix": text("prefix", "What the keys begin with; `prefix64` for other bytes than text."),
+        "start": text("start", "The first key to list; `start64` for other bytes than text."),
+        "cursor": text("cursor", "Where the page before ended."),
+        "limit": {
+            "name": "limit", "in": "query", "description": "Most keys of the page.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX },
+        },
+        "values": {
+            "name": "values", "in": "query", "description": "Whether values are wanted, too.",
+            "schema": { "type": "boolean" },
         },
         "shard": {
             "name": "id", "in": "path", "required": true, "description": "A shard's number.",
@@ -48,6 +60,10 @@ pub(super) fn all() -> Value {
         "if_absent": condition("if-none-match", "^[*]$", "The key is not there. Not with `If-Match`."),
         "if_none_match": condition("if-none-match", ETAG, "The version that the client has."),
     })
+}
+
+fn text(name: &str, what: &str) -> Value {
+    json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })
 }
 
 fn query(name: &str, pattern: &str, what: &str) -> Value {

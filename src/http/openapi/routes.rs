@@ -7,6 +7,7 @@ use steadfast_cli::api::cluster::{
 };
 use steadfast_cli::api::incr::{IncrAnswer, IncrRequest};
 use steadfast_cli::api::limits::Limits;
+use steadfast_cli::api::list::ListAnswer;
 use steadfast_cli::api::many::{BatchRequest, ManyAnswer, MgetRequest};
 use steadfast_cli::api::routing::Routing;
 use steadfast_cli::api::txn::{TxnAnswer, TxnRequest};
@@ -111,6 +112,16 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Bytes,
     ),
     key("delete", "delete", "Removes a key.", &["key", "timeout", "if_match", "route"], Body::None),
+    Route {
+        parameters: &["prefix", "start", "cursor", "limit", "values", "timeout"],
+        problems: &[400, 503],
+        ..look(
+            "/v1/kv",
+            "list",
+            "Lists keys in order over all shards, a page at a time.",
+            &[(200, "A page.", Answer::Json(SchemaGenerator::subschema_for::<ListAnswer>))],
+        )
+    },
     Route {
         method: "post",
         path: "/v1/incr/{key}",
