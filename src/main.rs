@@ -35,6 +35,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 static ALLOCATOR_SETTINGS: &[u8; 69] =
     b"background_thread:true,narenas:2,dirty_decay_ms:500,muzzy_decay_ms:0\0";
 
+/// What it is.
+const ABOUT: &str = "A strongly consistent, replicated cache: every acknowledged write survives, and \
+                     every read is linearizable";
+
 /// A first minute with it.
 const EXAMPLES: &str = "\
 Examples:
@@ -60,10 +64,10 @@ Examples:
 #[command(
     name = "steadfast",
     version,
-    about = "A strongly consistent, replicated cache: every acknowledged write survives, and every \
-             read is linearizable",
+    about = ABOUT,
+    long_about = format!("{ABOUT}\n\n{EXAMPLES}"),
     after_help = EXAMPLES,
-    after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP),
+    after_long_help = exit::HELP,
     arg_required_else_help = true
 )]
 struct Args {
@@ -85,12 +89,6 @@ enum Command {
     /// Run a whole cluster on this machine, in the foreground
     #[command(long_about = dev::HELP)]
     Dev(dev::Flags),
-    /// Print what makes a shell complete these commands
-    #[command(long_about = COMPLETIONS)]
-    Completions {
-        /// Which shell
-        shell: clap_complete::Shell,
-    },
     /// Hold a temporary directory for `dev`, until standard input closes
     #[command(hide = true)]
     DevScratch,
@@ -99,22 +97,30 @@ enum Command {
     Jepsen(steadfast_jepsen::command::Command),
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
+    /// Print what makes a shell complete these commands
+    #[command(long_about = COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Returns the command line, without the client's options in the help of those that are none.
 fn command_line() -> clap::Command {
     let mut command = Args::command();
     command.build();
-    ["start", "dev"].into_iter().fold(command, |command, name| {
+    ["start", "dev", "completions"].into_iter().fold(command, |command, name| {
         command.mut_subcommand(name, |command| {
             command.mut_args(|arg| {
                 let client = arg.get_help_heading() == Some(steadfast_cli::command::HEADING);
-                if arg.get_id() == "token_file" {
-                    return arg
-                        .help("Want this file's token of clients and of the other nodes")
-                        .help_heading(None);
+                if name != "completions" && arg.get_id() == "token_file" {
+                    arg.help("Want this file's token of clients and of the other nodes")
+                        .help_heading(None)
+                } else if client {
+                    arg.hide(true)
+                } else {
+                    arg
                 }
-                arg.hide(client)
             })
         })
     })

@@ -418,6 +418,16 @@ fn documents_point_at_what_exists() {
     );
 }
 
+/// The book has every document in `docs/`.
+#[test]
+fn every_document_is_in_the_book() {
+    let summary = read(&root().join("docs/SUMMARY.md")).text;
+    let documents = sources(".md");
+    let paths = documents.iter().filter_map(|one| one.path.strip_prefix("docs/"));
+    let lacks = |path: &&str| *path != "SUMMARY.md" && !summary.contains(&format!("]({path})"));
+    check(paths.filter(lacks).map(|path| format!("docs/SUMMARY.md lacks {path}")));
+}
+
 /// Each rule complains once about a small bad input and lets a good one pass.
 mod bite {
     use super::*;

@@ -94,6 +94,21 @@ impl Dev {
         pids
     }
 
+    /// Runs a script that was written for a cluster at the usual ports, and returns what it printed.
+    #[track_caller]
+    fn runs(&self, script: &str) -> String {
+        let tens = self.base_port / 10;
+        let endpoints: Vec<_> = (1..=3).map(|n| format!("http://127.0.0.1:{tens}{n}")).collect();
+        let script = script.replace("127.0.0.1:730", &format!("127.0.0.1:{tens}"));
+        let output = Command::new("sh")
+            .args(["-e", "-c", &script])
+            .env("STEADFAST_ENDPOINTS", endpoints.join(","))
+            .output()
+            .expect("a shell");
+        assert!(output.status.success(), "{script}{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     fn client(&self, node: u16) -> Client {
         Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, self.base_port + node)))
     }
@@ -344,34 +359,52 @@ fn dev_obeys_keys_and_gives_the_terminal_back() {
 /// The README's commands, as they are printed there, against a cluster of dev.
 #[test]
 fn the_commands_of_the_readme_work() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
-    let readme = readme.expect("it is there");
-    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let mut blocks = blocks.map(str::to_owned);
-    let quick = blocks.next().expect("a quick start");
-    let commands: Vec<_> =
+    let readme = document("README.md");
+    let mut blocks = commands(&readme);
+    let quick = blocks.remove(0);
+    let first: Vec<_> =
         quick.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    assert_eq!(commands, ["cargo run --release -- dev", "cargo test"]);
+    assert_eq!(first, ["cargo run --release -- dev", "cargo test"]);
 
     let mut dev = Dev::start(&[]);
     dev.up();
-    let tens = dev.base_port / 10;
-    let endpoints: Vec<_> = (1..=3).map(|n| format!("http://127.0.0.1:{tens}{n}")).collect();
     let mut ran = 0;
     for block in blocks {
-        let script = block
-            .replace("target/release/steadfast", PROGRAM)
-            .replace("127.0.0.1:730", &format!("127.0.0.1:{tens}"));
-        let output = Command::new("sh")
-            .args(["-e", "-c", &script])
-            .env("STEADFAST_ENDPOINTS", endpoints.join(","))
-            .output()
-            .expect("a shell");
-        assert!(output.status.success(), "{script}{output:?}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("hello"), "{output:?}");
+        let said = dev.runs(&block.replace("target/release/steadfast", PROGRAM));
+        assert!(said.contains("hello"), "{said}");
         ran += block.lines().count();
     }
     assert!(4 < ran, "the commands were found");
     dev.signal(Signal::INT);
     assert!(dev.ends().success());
+}
+
+/// The same of the documents that have commands for a cluster of dev.
+#[test]
+fn the_commands_of_the_documents_work() {
+    let mut dev = Dev::start(&[]);
+    dev.up();
+    let program = format!("steadfast() {{ {PROGRAM} \"$@\"; }}\n");
+    for (name, blocks) in [("docs/start.md", 3), ("docs/cli.md", 1)] {
+        let text = document(name);
+        let found = commands(&text);
+        assert_eq!(found.len(), blocks, "{name}");
+        for block in found {
+            println!("{name}: {block}");
+            dev.runs(&format!("{program}{block}"));
+        }
+    }
+    dev.signal(Signal::INT);
+    assert!(dev.ends().success());
+}
+
+/// Returns a document's text.
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("it is there")
+}
+
+/// Returns the blocks of commands in a document.
+fn commands(document: &str) -> Vec<String> {
+    let blocks = document.split("```sh\n").skip(1);
+    blocks.filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
 }

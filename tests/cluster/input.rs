@@ -108,7 +108,7 @@ fn is_problem(answer: &Answer, status: u16, code: &str) {
 fn bad_requests_are_refused_and_change_nothing() {
     let cluster = Cluster::found(SMALL);
     cluster.put(0, "k", b"kept");
-    // A follower may not have applied it yet.
+    // Node 0 has applied it then, whoever leads.
     cluster.check_equal();
     let mutations = cluster.nodes[0].metric("steadfast_shard_mutations{shard=\"1\"}");
     let long = format!("/v1/kv/{}", "k".repeat(1_025));

@@ -73,9 +73,9 @@ fn another_version_and_another_cluster_are_told_why() {
     let mut stream = connect(&cluster);
     stream.write_all(&hello(99, 0)).expect("a socket");
     let said = rest(stream);
-    assert!(said.contains("protocol 99 is spoken there, 3 here"), "{said:?}");
+    assert!(said.contains("protocol 99 is spoken there, 4 here"), "{said:?}");
     let mut stream = connect(&cluster);
-    stream.write_all(&[hello(3, u32::MAX), vec![0; 1_000]].concat()).expect("a socket");
+    stream.write_all(&[hello(4, u32::MAX), vec![0; 1_000]].concat()).expect("a socket");
     rest(stream);
     cluster.put(0, "k", b"v");
 }
@@ -89,7 +89,7 @@ fn silent_connections_are_let_go() {
     let half: Vec<_> = (0..STRANGERS)
         .map(|_| {
             let mut stream = connect(&cluster);
-            stream.write_all(&hello(3, 500)).expect("a socket");
+            stream.write_all(&hello(4, 500)).expect("a socket");
             stream
         })
         .collect();

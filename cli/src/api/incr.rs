@@ -1,5 +1,6 @@
 //! `POST /v1/incr/{key}`: a number that the cluster counts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
@@ -8,7 +9,7 @@ use super::number::Exact;
 pub const PATH: &str = "/v1/incr";
 
 /// What to add to the number under a key. An empty body means all defaults.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IncrRequest {
     /// What is added; a negative number is taken away. Default: 1.
@@ -31,7 +32,7 @@ pub struct IncrRequest {
 }
 
 /// A number that was counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IncrAnswer {
     /// The sum, which is the key's value now.
     pub value: Exact<i64>,

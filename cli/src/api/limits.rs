@@ -11,6 +11,10 @@ pub struct Limits {
     pub key_bytes_max: u64,
     /// Longest value.
     pub value_bytes_max: u64,
+    /// Conditions and operations of one transaction.
+    pub txn_items_max: u64,
+    /// Items of one request for many keys.
+    pub many_items_max: u64,
     /// Longest time to live.
     pub ttl_ms_max: u64,
     /// Longest `timeout` that a request may ask for.

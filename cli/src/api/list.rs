@@ -1,5 +1,6 @@
 //! `GET /v1/kv?prefix=`: keys in order, a page at a time.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
@@ -8,7 +9,7 @@ use super::number::Exact;
 pub const PAGE_MAX: u32 = 1_000;
 
 /// A page of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListAnswer {
     /// The keys, ascending as bytes.
     pub items: Vec<ListItem>,
@@ -20,7 +21,7 @@ pub struct ListAnswer {
 }
 
 /// A key in a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListItem {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,7 +43,7 @@ pub struct ListItem {
 }
 
 /// A shard that a page comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedShard {
     /// Which one.
     pub shard: u32,

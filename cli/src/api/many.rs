@@ -3,6 +3,7 @@
 //! Each item is carried out by itself and has an answer of its own; the answer to the whole is 200
 //! also where some of them failed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
@@ -17,7 +18,7 @@ pub const BATCH_PATH: &str = "/v1/batch";
 pub const ITEMS_MAX: usize = 1_000;
 
 /// Which keys to read: either of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MgetRequest {
     /// The keys, if all are text.
@@ -29,7 +30,7 @@ pub struct MgetRequest {
 }
 
 /// What to carry out. Operations on keys of one slot are carried out in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
     /// The operations.
@@ -37,14 +38,14 @@ pub struct BatchRequest {
 }
 
 /// What came of each item, in the order of the request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ManyAnswer {
     /// What came of each.
     pub results: Vec<Item>,
 }
 
 /// What came of one item.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     /// The status that the same request alone would have got.
     pub status: u16,
@@ -65,7 +66,7 @@ pub struct Item {
 }
 
 /// What became of one item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemOutcome {
     /// It was carried out: a read was answered, a write took effect.
@@ -77,7 +78,7 @@ pub enum ItemOutcome {
 }
 
 /// Why one item was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemProblem {
     /// The kind of problem, for programs.
     pub code: String,

@@ -3,10 +3,12 @@
 //! Many readers of JSON take every number for a double and lose digits beyond 2^53. So they are
 //! written as strings, and read as either.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 use serde::ser::{Serialize, Serializer};
 
@@ -23,6 +25,39 @@ impl<T: Display> Serialize for Exact<T> {
 impl<'de, T: FromStr + TryFrom<i64> + TryFrom<u64>> Deserialize<'de> for Exact<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+impl JsonSchema for Exact<i64> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Signed".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "format": "int64", "pattern": "^-?[0-9]+$" })
+    }
+}
+
+impl JsonSchema for Exact<u64> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Unsigned".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "integer"],
+            "format": "uint64",
+            "minimum": 0,
+            "pattern": "^[0-9]+$",
+        })
     }
 }
 

@@ -3,12 +3,13 @@
 //! Keys and values are text where they are text: `"key": "cart/42"`. Where they are other bytes, their
 //! base64url stands under another name: `"key64": "_w"`, `"value64": "AAE"`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
 
 /// One operation, under its name: `{"put": {"key": "a", "value": "1"}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
     /// Reads a key.
@@ -22,7 +23,7 @@ pub enum Op {
 }
 
 /// Which key to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetOp {
     /// The key, where it is text.
@@ -34,7 +35,7 @@ pub struct GetOp {
 }
 
 /// What to store where.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutOp {
     /// The key, where it is text.
@@ -58,7 +59,7 @@ pub struct PutOp {
 }
 
 /// Which key to remove.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteOp {
     /// The key, where it is text.
@@ -73,7 +74,7 @@ pub struct DeleteOp {
 }
 
 /// What to add where. The fields mean what they do in `POST /v1/incr/{key}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncrOp {
     /// The key, where it is text.
@@ -106,7 +107,7 @@ pub struct IncrOp {
 }
 
 /// What must hold for a key before it is changed: one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Must {
     /// Whether there must be such a key, or must not.
@@ -118,7 +119,7 @@ pub struct Must {
 }
 
 /// What came of an operation that was carried out, under its name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OpResult {
     /// The key was read.
@@ -132,7 +133,7 @@ pub enum OpResult {
 }
 
 /// What a key holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetResult {
     /// Whether there is such a key. Without it there is nothing else.
     pub found: bool,
@@ -151,7 +152,7 @@ pub struct GetResult {
 }
 
 /// A value that was stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PutResult {
     /// Whether there was no such key before.
     pub created: bool,
@@ -163,14 +164,14 @@ pub struct PutResult {
 }
 
 /// A key that is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteResult {
     /// Whether it was there before.
     pub existed: bool,
 }
 
 /// A number that was counted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IncrResult {
     /// The sum, which is the key's value now.
     pub value: Exact<i64>,

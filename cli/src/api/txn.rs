@@ -1,5 +1,6 @@
 //! `POST /v1/txn`: several keys of one slot, all or nothing.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
@@ -11,7 +12,7 @@ pub const PATH: &str = "/v1/txn";
 pub const ITEMS_MAX: usize = 1_000;
 
 /// Several operations, all of which take effect or none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TxnRequest {
     /// What decides between the two lists. None: `then` is taken.
@@ -26,7 +27,7 @@ pub struct TxnRequest {
 }
 
 /// What should hold for a key: one of `exists`, `revision` and a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TxnCondition {
     /// The key, where it is text.
@@ -50,7 +51,7 @@ pub struct TxnCondition {
 }
 
 /// What came of a transaction that was carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TxnAnswer {
     /// Whether all conditions held, so that `then` was carried out.
     pub succeeded: bool,

@@ -24,7 +24,7 @@ impl Client {
     ) -> Result<Counted, ClientError> {
         let call = Call::post_json(key::target_at(PATH, key), request);
         let headers = [call.headers.clone(), condition.headers()].concat();
-        let answer = self.send(Call { headers, ..call }).await?;
+        let answer = self.send_about(key, Call { headers, ..call }).await?;
         Ok(Counted { answer: answer.json(true)?, facts: Facts::of(&answer.headers) })
     }
 }

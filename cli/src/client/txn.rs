@@ -2,6 +2,8 @@
 
 use super::kv::Facts;
 use super::{Call, Client, ClientError};
+use crate::api::key::from_key64;
+use crate::api::ops::Op;
 use crate::api::txn::{PATH, TxnAnswer, TxnRequest};
 
 /// A transaction that was carried out.
@@ -16,7 +18,52 @@ pub struct Transacted {
 impl Client {
     /// Carries out all operations of a list, or none. The keys must be in one slot.
     pub async fn transact(&self, request: &TxnRequest) -> Result<Transacted, ClientError> {
-        let answer = self.send(Call::post_json(PATH.to_owned(), request)).await?;
+        let call = Call::post_json(PATH.to_owned(), request);
+        // All keys are in one slot, so any of them shows the way.
+        let answer = match first_key(request) {
+            Some(key) => self.send_about(&key, call).await?,
+            None => self.send(call).await?,
+        };
         Ok(Transacted { answer: answer.json(true)?, facts: Facts::of(&answer.headers) })
+    }
+}
+
+/// Returns the first key that a transaction names, if it can be read.
+fn first_key(request: &TxnRequest) -> Option<Vec<u8>> {
+    let conditions = request.conditions.iter().map(|it| (&it.key, &it.key64));
+    let operations =
+        request.then.iter().chain(&request.otherwise).map(|operation| match operation {
+            Op::Get(it) => (&it.key, &it.key64),
+            Op::Put(it) => (&it.key, &it.key64),
+            Op::Delete(it) => (&it.key, &it.key64),
+            Op::Incr(it) => (&it.key, &it.key64),
+        });
+    conditions.chain(operations).find_map(|(key, key64)| match (key, key64) {
+        (Some(key), _) => Some(key.clone().into_bytes()),
+        (None, Some(key64)) => from_key64(key64.as_bytes()),
+        (None, None) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ops::{GetOp, PutOp};
+    use crate::api::txn::TxnCondition;
+
+    #[test]
+    fn any_key_shows_the_way() {
+        let get = |key: Option<&str>, key64: Option<&str>| {
+            Op::Get(GetOp { key: key.map(str::to_owned), key64: key64.map(str::to_owned) })
+        };
+        let of = |then, otherwise| TxnRequest { conditions: vec![], then, otherwise };
+        assert_eq!(first_key(&of(vec![], vec![])), None);
+        assert_eq!(first_key(&of(vec![get(None, Some("_w"))], vec![])), Some(vec![0xff]));
+        let put = Op::Put(PutOp { key: Some("b".to_owned()), ..PutOp::default() });
+        assert_eq!(first_key(&of(vec![], vec![put])), Some(b"b".to_vec()));
+        let condition = TxnCondition { key: Some("a".to_owned()), ..TxnCondition::default() };
+        let request =
+            TxnRequest { conditions: vec![condition], ..of(vec![get(Some("c"), None)], vec![]) };
+        assert_eq!(first_key(&request), Some(b"a".to_vec()));
     }
 }

@@ -36,8 +36,8 @@ use crate::words::{ClusterId, DirectoryId, NodeId, Sequence};
 const MAGIC: [u8; 8] = *b"steadfst";
 /// Nodes of one version know the same kinds of commands, and nodes of two do not talk: so no entry
 /// reaches a replica that could not read it, and would have to stop (D4, ADR 20). Version 2 knew no
-/// increments and transactions.
-const VERSION: u16 = 3;
+/// increments and transactions, version 3 no proofs of a token.
+const VERSION: u16 = 4;
 const HEAD_BYTES: usize = 40;
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use steadfast_cli::api::limits::Limits;
+use steadfast_cli::api::{many, txn};
 use steadfast_raft::limits;
 use steadfast_raft::node::Settings;
 
@@ -15,6 +16,8 @@ pub(super) fn of(settings: &Settings) -> Limits {
     Limits {
         key_bytes_max: limits::KEY_BYTES_MAX as u64,
         value_bytes_max: limits::VALUE_BYTES_MAX as u64,
+        txn_items_max: txn::ITEMS_MAX as u64,
+        many_items_max: many::ITEMS_MAX as u64,
         ttl_ms_max: limits::TTL_MS_MAX,
         timeout_ms_max: ms(limits::TIMEOUT_MAX),
         read_timeout_ms_default: ms(limits::READ_TIMEOUT_DEFAULT),

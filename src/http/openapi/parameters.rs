@@ -2,10 +2,15 @@
 
 use serde_json::{Value, json};
 use steadfast_cli::api::header;
+use steadfast_cli::api::list::PAGE_MAX;
 use steadfast_raft::limits;
 
 /// How durations are written.
-const DURATION: &str = "^[0-9]+(ms|s|m|h)$";
+const DURATION: &str = "^[1-9][0-9]{0,8}(ms|s|m|h)$";
+/// Those of up to 30 seconds.
+const TIMEOUT: &str = "^([1-9][0-9]{0,3}ms|[12][0-9]{4}ms|30000ms|([1-9]|[12][0-9]|30)s)$";
+/// An ETag, or any.
+const ETAG: &str = r#"^(\*|"[0-9]{1,19}")$"#;
 
 /// Returns all of them.
 pub(super) fn all() -> Value {
@@ -13,21 +18,31 @@ pub(super) fn all() -> Value {
         "key": {
             "name": "key", "in": "path", "required": true,
             "description": "The key, percent-encoded; it may hold slashes and any bytes. One with an \
-                            empty, `.` or `..` segment goes into `key64`.",
+                            empty, `.` or `..` segment goes to `/v1/kv?key64=` and its base64url.",
             "schema": { "type": "string", "minLength": 1, "maxLength": limits::KEY_BYTES_MAX },
         },
-        "key64": {
-            "name": "key64", "in": "query", "required": true,
-            "description": "The key in base64url.",
-            "schema": { "type": "string", "contentEncoding": "base64url", "pattern": "^[A-Za-z0-9_-]+$" },
+        "prefix": text("prefix", "What the keys begin with; `prefix64` for other bytes than text."),
+        "start": text("start", "The first key to list; `start64` for other bytes than text."),
+        "cursor": text("cursor", "Where the page before ended."),
+        "limit": {
+            "name": "limit", "in": "query", "description": "Most keys of the page.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX },
+        },
+        "values": {
+            "name": "values", "in": "query", "description": "Whether values are wanted, too.",
+            "schema": { "type": "boolean" },
         },
         "shard": {
             "name": "id", "in": "path", "required": true, "description": "A shard's number.",
             "schema": { "type": "integer", "minimum": 0, "maximum": limits::SHARDS_MAX },
         },
-        "ttl": query("ttl", "How long the key lives, such as `60s`."),
-        "timeout": query("timeout", "How long the request may take, up to `30s`."),
-        "max_staleness": query("max_staleness", "How old a stale answer may be."),
+        "ttl": query("ttl", DURATION, "How long the key lives, such as `60s`; a hundred years at most."),
+        "timeout": query("timeout", TIMEOUT, "How long the request may take, up to `30s`."),
+        "max_staleness": query(
+            "max_staleness",
+            DURATION,
+            "How old an answer may be, with `consistency=stale` alone.",
+        ),
         "consistency": {
             "name": "consistency", "in": "query", "description": "What the answer promises.",
             "schema": {
@@ -41,16 +56,22 @@ pub(super) fn all() -> Value {
             "description": "What the node does if another leads.",
             "schema": { "type": "string", "enum": ["proxy", "redirect", "local"], "default": "proxy" },
         },
-        "if_match": condition("if-match", "The key has this ETag, or with `*` is there."),
-        "if_none_match": condition("if-none-match", "`*`: the key is not there. GET: the ETag that the client has."),
+        "if_match": condition("if-match", ETAG, "The key has this ETag, or with `*` is there."),
+        "if_absent": condition("if-none-match", "^[*]$", "The key is not there. Not with `If-Match`."),
+        "if_none_match": condition("if-none-match", ETAG, "The version that the client has."),
     })
 }
 
-fn query(name: &str, what: &str) -> Value {
-    let schema = json!({ "type": "string", "pattern": DURATION });
+fn text(name: &str, what: &str) -> Value {
+    json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })
+}
+
+fn query(name: &str, pattern: &str, what: &str) -> Value {
+    let schema = json!({ "type": "string", "pattern": pattern });
     json!({ "name": name, "in": "query", "description": what, "schema": schema })
 }
 
-fn condition(name: &str, what: &str) -> Value {
-    json!({ "name": name, "in": "header", "description": what, "schema": { "type": "string" } })
+fn condition(name: &str, pattern: &str, what: &str) -> Value {
+    let schema = json!({ "type": "string", "pattern": pattern });
+    json!({ "name": name, "in": "header", "description": what, "schema": schema })
 }

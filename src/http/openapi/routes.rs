@@ -5,8 +5,12 @@ use steadfast_cli::api::cluster::{
     ClusterView, InitAnswer, InitRequest, ShardHash, SnapshotAnswer, TransferAnswer,
     TransferRequest, Version,
 };
+use steadfast_cli::api::incr::{IncrAnswer, IncrRequest};
 use steadfast_cli::api::limits::Limits;
+use steadfast_cli::api::list::ListAnswer;
+use steadfast_cli::api::many::{BatchRequest, ManyAnswer, MgetRequest};
 use steadfast_cli::api::routing::Routing;
+use steadfast_cli::api::txn::{TxnAnswer, TxnRequest};
 
 /// Makes the schema of a wire type.
 type OfType = fn(&mut SchemaGenerator) -> Schema;
@@ -54,6 +58,12 @@ const REMOVES: &[(u16, &str, Answer)] =
 const READ_PROBLEMS: &[u16] = &[400, 404, 421, 503];
 const WRITE_PROBLEMS: &[u16] = &[400, 412, 413, 421, 503, 504, 507];
 
+const MANY: &[(u16, &str, Answer)] = &[(
+    200,
+    "What came of each, failures included.",
+    Answer::Json(SchemaGenerator::subschema_for::<ManyAnswer>),
+)];
+
 const fn key(
     method: &'static str,
     name: &'static str,
@@ -98,10 +108,68 @@ pub(super) const ROUTES: &[Route] = &[
         "put",
         "put",
         "Stores the body under a key.",
-        &["key", "ttl", "timeout", "if_match", "if_none_match", "route"],
+        &["key", "ttl", "timeout", "if_match", "if_absent", "route"],
         Body::Bytes,
     ),
     key("delete", "delete", "Removes a key.", &["key", "timeout", "if_match", "route"], Body::None),
+    Route {
+        parameters: &["prefix", "start", "cursor", "limit", "values", "timeout"],
+        problems: &[400, 503],
+        ..look(
+            "/v1/kv",
+            "list",
+            "Lists keys in order over all shards, a page at a time.",
+            &[(200, "A page.", Answer::Json(SchemaGenerator::subschema_for::<ListAnswer>))],
+        )
+    },
+    Route {
+        method: "post",
+        path: "/v1/incr/{key}",
+        name: "increment",
+        summary: "Adds to the number under a key.",
+        parameters: &["key", "timeout", "if_match", "if_absent", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<IncrRequest>),
+        answers: &[(
+            200,
+            "The sum is stored.",
+            Answer::Json(SchemaGenerator::subschema_for::<IncrAnswer>),
+        )],
+        problems: &[400, 409, 412, 413, 415, 421, 503, 504, 507],
+    },
+    Route {
+        method: "post",
+        path: "/v1/txn",
+        name: "transact",
+        summary: "Carries out several operations in one slot, all or none.",
+        parameters: &["timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<TxnRequest>),
+        answers: &[(
+            200,
+            "It was carried out.",
+            Answer::Json(SchemaGenerator::subschema_for::<TxnAnswer>),
+        )],
+        problems: &[400, 409, 413, 415, 421, 503, 504, 507],
+    },
+    Route {
+        method: "post",
+        path: "/v1/mget",
+        name: "mget",
+        summary: "Reads many keys, each by itself.",
+        parameters: &["consistency", "max_staleness", "timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<MgetRequest>),
+        answers: MANY,
+        problems: &[400, 413, 415, 503],
+    },
+    Route {
+        method: "post",
+        path: "/v1/batch",
+        name: "batch",
+        summary: "Carries out many operations, each by itself.",
+        parameters: &["timeout", "route"],
+        body: Body::Json(SchemaGenerator::subschema_for::<BatchRequest>),
+        answers: MANY,
+        problems: &[400, 413, 415, 503],
+    },
     Route {
         method: "post",
         path: "/v1/cluster/init",

@@ -102,8 +102,9 @@ fn found_twice_at_once(later: Duration) {
             hosts[0].init(&[0, 1, 2]).await
         };
         let free = async {
-            // Host 2 has refused the first call by then.
-            sleep(Duration::from_millis(250)).await;
+            // Host 2 has refused the first call by then: it was asked after host 1, and each of the two
+            // takes eight ways of 20 ms, to connect, to shake hands twice and to be asked.
+            sleep(Duration::from_millis(350)).await;
             let freed = hosts[2].node.inner.released_by_peer(release(9)).await;
             assert_eq!(freed, Ok(Verdict::Done));
         };

@@ -28,7 +28,7 @@ fn hello() -> Message {
 async fn a_hello_has_these_bytes() {
     let expected = [
         "7374656164667374",                 // magic
-        "0003",                             // version
+        "0004",                             // version
         "01",                               // hello
         "02",                               // for a snapshot
         "00000000000000000000000000000009", // cluster
@@ -59,12 +59,12 @@ async fn a_refusal_has_these_bytes() {
     let refusal = Refusal::new(Code::LostLog, "no");
     let member = Some(Member { cluster: ClusterId(9), node: NodeId(2) });
     let message = Message::Refusal(Refusing { member, refusal });
-    let head = "737465616466737400030200000000000000000000000000000000090000000200000000";
+    let head = "737465616466737400040200000000000000000000000000000000090000000200000000";
     assert_eq!(hex(&message.encode()), [head, "00000005", "0700026e6f"].concat());
     assert_eq!(read(&message.encode()).await.unwrap(), message);
     // A newer version's refusal, with a code that is unknown here, can still be read.
     let mut newer = message.encode().to_vec();
-    (newer[9], newer[40]) = (4, 200);
+    (newer[9], newer[40]) = (5, 200);
     let Message::Refusal(refusing) = read(&newer).await.unwrap() else { panic!("a refusal") };
     assert_eq!(refusing.refusal, Refusal::new(Code::Other, "no"));
 }
@@ -82,7 +82,7 @@ async fn challenge_proof_and_seal_have_these_bytes() {
         ),
         (Message::Seal(mac), "05", "00000020".to_owned() + &"bb".repeat(32)),
     ] {
-        let expected = format!("73746561646673740003{what}{place}{rest}");
+        let expected = format!("73746561646673740004{what}{place}{rest}");
         assert_eq!(hex(&message.encode()), expected);
         assert_eq!(read(&message.encode()).await.unwrap(), message);
     }
