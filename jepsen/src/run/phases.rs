@@ -60,17 +60,13 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         driver.follow(&schedule).await?;
         tokio::time::sleep_until(ends).await;
         driver.heal().await?;
-        let left = driver.env.nodes.iter().filter(|node| node.refused.is_none());
-        let left: Vec<_> = left.map(|node| (node.place.id, node.endpoint())).collect();
-        let endpoints: Vec<_> = left.iter().map(|(_, endpoint)| endpoint.clone()).collect();
-        let observer = Observer::new(&endpoints).map_err(|error| cluster(&error))?;
+        let (left, observer) = left(&driver.env)?;
         let served = wait_whole(&observer).await;
         // That nodes serve is not yet that clients were served, at every shard.
         tokio::time::sleep(options.healthy).await;
         Workload::finish(&shared, clients).await;
         say(options.quiet, "all is healed; every key is read through every node");
         read_all(options, &shared, served.is_some()).await;
-        let left: Vec<_> = left.iter().map(|(id, _)| *id).collect();
         let compared = compare.settle(&observer, &left).await;
         Ok::<_, RunError>((served, compared))
     };
@@ -89,6 +85,14 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
     outcome.faults = driver.tally().clone();
     finish(driver.env, options, &shared, &mut outcome).await?;
     Ok(outcome)
+}
+
+/// Returns the nodes that have not refused to go on, and who looks at them.
+fn left(env: &Env) -> Result<(Vec<u32>, Observer), RunError> {
+    let left = env.nodes.iter().filter(|node| node.refused.is_none());
+    let (ids, endpoints): (Vec<_>, Vec<_>) =
+        left.map(|node| (node.place.id, node.endpoint())).unzip();
+    Ok((ids, Observer::new(&endpoints).map_err(|error| cluster(&error))?))
 }
 
 /// Writes down the faults and how the run is to be judged, before it begins.
