@@ -193,16 +193,16 @@ impl State {
     fn carry_out(&mut self, command: &Command) -> Reply {
         let result = match command {
             Command::Put { key, value, ttl, condition } => match self.check(key, *condition) {
-                Ok(existed) => self.put(key, value, *ttl, !existed),
+                Ok(()) => self.put(key, value, *ttl),
                 Err(refusal) => refusal,
             },
             Command::Delete { key, condition } => match self.check(key, *condition) {
-                Ok(existed) => self.delete(key, existed),
+                Ok(()) => self.delete(key),
                 Err(refusal) => refusal,
             },
             Command::Increment { increment, condition } => {
                 match self.check(&increment.key, *condition) {
-                    Ok(_existed) => self.increment(increment),
+                    Ok(()) => self.increment(increment),
                     Err(refusal) => refusal,
                 }
             }
@@ -213,33 +213,34 @@ impl State {
         Reply { result, applied: self.applied, log_time: self.now }
     }
 
-    /// Returns whether `key` exists, or why a command with this condition must not change it.
-    fn check(&self, key: &Key, condition: Condition) -> Result<bool, CommandResult> {
-        let found = self.get(key).map_err(|NotOwner { epoch }| CommandResult::WrongShard { epoch });
-        let current = found?.map(Stored::revision);
+    /// Returns why a command with this condition must not change `key`, if it must not.
+    fn check(&self, key: &Key, condition: Condition) -> Result<(), CommandResult> {
+        if !self.owns(Slot::of(key)) {
+            return Err(CommandResult::WrongShard { epoch: self.epoch });
+        }
+        if condition == Condition::Always {
+            // A lookup would tell nothing that storing does not.
+            return Ok(());
+        }
+        let current = self.existing(key).map(Stored::revision);
         let holds = match condition {
             Condition::Always => true,
             Condition::Absent => current.is_none(),
             Condition::Present => current.is_some(),
             Condition::RevisionIs(revision) => current == Some(revision),
         };
-        if holds { Ok(current.is_some()) } else { Err(CommandResult::ConditionFailed { current }) }
+        if holds { Ok(()) } else { Err(CommandResult::ConditionFailed { current }) }
     }
 
-    fn put(
-        &mut self,
-        key: &Key,
-        value: &Value,
-        ttl: Option<TtlMs>,
-        created: bool,
-    ) -> CommandResult {
+    fn put(&mut self, key: &Key, value: &Value, ttl: Option<TtlMs>) -> CommandResult {
         self.applied.0 += 1;
         let deadline = ttl.map(|ttl| self.deadline(ttl));
-        self.store(Stored::new(key, value, self.applied, deadline));
-        CommandResult::Stored { created, deadline }
+        let existed = self.store(Stored::new(key, value, self.applied, deadline));
+        CommandResult::Stored { created: !existed, deadline }
     }
 
-    fn delete(&mut self, key: &Key, existed: bool) -> CommandResult {
+    fn delete(&mut self, key: &Key) -> CommandResult {
+        let existed = self.existing(key).is_some();
         if existed {
             self.applied.0 += 1;
             self.remove(key.as_bytes());
@@ -278,15 +279,17 @@ impl State {
         CommandResult::Meta { version: self.meta.version(), changed }
     }
 
-    /// Stores it, over whatever is stored under its key.
-    fn store(&mut self, stored: Stored) {
-        if let Some(replaced) = self.stored.insert(stored.clone()) {
-            self.forget(&replaced);
+    /// Stores it, over whatever is stored under its key. Returns whether the key existed.
+    fn store(&mut self, stored: Stored) -> bool {
+        let replaced = self.stored.insert(stored.clone());
+        if let Some(replaced) = &replaced {
+            self.forget(replaced);
         }
         self.bytes += stored.counted_bytes();
         if stored.deadline().is_some() {
             self.deadlines.insert(stored);
         }
+        replaced.is_some_and(|replaced| replaced.exists_at(self.now))
     }
 
     /// Removes whatever is stored under `key`.

@@ -60,7 +60,6 @@ impl State {
         let (mut results, mut changed) = (Vec::with_capacity(steps.len()), false);
         let mut room = usize::try_from(found_bytes_max).unwrap_or(usize::MAX);
         for (at, step) in steps.iter().enumerate() {
-            let existed = self.existing(step.key()).is_some();
             results.push(match step {
                 Step::Get { key } => {
                     let got = self.existing(key).map(got);
@@ -72,10 +71,11 @@ impl State {
                 Step::Put { key, value, ttl } => {
                     changed = true;
                     let deadline = ttl.map(|ttl| self.deadline(ttl));
-                    self.store(Stored::new(key, value, self.applied, deadline));
+                    let existed = self.store(Stored::new(key, value, self.applied, deadline));
                     StepResult::Stored { created: !existed, deadline }
                 }
                 Step::Delete { key } => {
+                    let existed = self.existing(key).is_some();
                     if existed {
                         changed = true;
                         self.remove(key.as_bytes());
