@@ -38,7 +38,7 @@ use crate::command::Command;
 use crate::command::codec::fields::{
     get_bool, get_key, get_option, get_value, get_version, put_key, put_option, put_value,
 };
-use crate::command::codec::{DecodeError, get_command, put_command};
+use crate::command::codec::{DecodeError, command_bytes, get_command, put_command};
 use crate::words::{Epoch, LogTime, NodeId, ReplicaId, Revision, ShardId, Term, TtlMs};
 
 mod reasons;
@@ -54,6 +54,9 @@ const WRITE: u8 = 2;
 const CHANGE: u8 = 3;
 const MAP_VERSION: u8 = 4;
 const SCAN: u8 = 5;
+
+/// Room for the fields of a request or verdict that do not vary much: a buffer that grows is copied.
+const SMALL_BYTES: usize = 128;
 
 const NOT_HERE: u8 = 0;
 const READ_ANSWER: u8 = 1;
@@ -81,7 +84,7 @@ pub(super) enum Verdict {
 
 /// Returns the bytes of a request.
 pub(super) fn encode_request(operation: &Operation, left: Duration) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut out = BytesMut::with_capacity(SMALL_BYTES + operation_bytes(operation));
     out.put_u8(VERSION);
     out.put_u8(HOP);
     out.put_u32(u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
@@ -140,7 +143,7 @@ pub(super) fn decode_request(mut input: Bytes) -> Result<(Operation, Duration), 
 
 /// Returns the bytes of a verdict.
 pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut out = BytesMut::with_capacity(SMALL_BYTES + found_bytes(verdict));
     out.put_u8(VERSION);
     match verdict {
         Verdict::NotHere { leader } => put_not_here(&mut out, *leader),
@@ -186,6 +189,25 @@ pub(super) fn encode_verdict(verdict: &Verdict) -> Bytes {
         }
     }
     out.freeze()
+}
+
+/// Returns about how many bytes an operation takes.
+fn operation_bytes(operation: &Operation) -> usize {
+    match operation {
+        Operation::Write(command) | Operation::Change { command, .. } => command_bytes(command),
+        Operation::Read { key, .. } => key.as_bytes().len(),
+        Operation::MapVersion | Operation::Scan { .. } => 0,
+    }
+}
+
+/// Returns the bytes of the value in a verdict, if there is one.
+fn found_bytes(verdict: &Verdict) -> usize {
+    match verdict {
+        Verdict::Answered(Answer::Read(ReadAnswer { found: Some(found), .. })) => {
+            found.value.as_bytes().len()
+        }
+        Verdict::Answered(_) | Verdict::NotHere { .. } | Verdict::Failed(_) => 0,
+    }
 }
 
 fn put_not_here(out: &mut BytesMut, leader: Option<NodeId>) {

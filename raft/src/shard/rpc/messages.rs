@@ -1,6 +1,7 @@
 //! Raft's requests and answers as bodies of frames. The bytes are described in [`super`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use openraft::EntryPayload;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -16,6 +17,8 @@ use crate::transport::wire::{Malformed, end, put_blob, take_blob, take_flag};
 use crate::words::{GroupId, ReplicaId, Vote};
 
 const VERSION: u8 = 1;
+/// Room for a message without entries, or for all of an entry but its payload.
+const SMALL_BYTES: usize = 96;
 
 /// A message that has bytes.
 pub trait Message: Sized {
@@ -23,6 +26,10 @@ pub trait Message: Sized {
     fn put(&self, buffer: &mut BytesMut);
     /// Reads what [`Message::put`] wrote.
     fn get(bytes: &mut Bytes) -> Result<Self, Malformed>;
+    /// Returns about how many bytes it takes: a buffer that grows is copied.
+    fn bytes(&self) -> usize {
+        SMALL_BYTES
+    }
 }
 
 /// The first message of a snapshot's transfer.
@@ -57,7 +64,7 @@ pub struct SnapshotFinish {
 
 /// Returns the body of a request to the replica `to`.
 pub fn encode_request<M: Message>(to: ReplicaId, message: &M) -> Bytes {
-    let mut body = BytesMut::new();
+    let mut body = BytesMut::with_capacity(message.bytes());
     body.put_u8(VERSION);
     body.put_u64(to.0);
     message.put(&mut body);
@@ -75,7 +82,7 @@ pub fn decode_request<M: Message>(mut body: Bytes) -> Result<(ReplicaId, M), Mal
 
 /// Returns the body of an answer.
 pub fn encode_answer<M: Message>(message: &M) -> Bytes {
-    let mut body = BytesMut::new();
+    let mut body = BytesMut::with_capacity(message.bytes());
     body.put_u8(VERSION);
     message.put(&mut body);
     body.freeze()
@@ -139,6 +146,14 @@ impl Message for AppendEntriesRequest<Types> {
         put_opt_log_id(buffer, self.leader_commit.as_ref());
         buffer.put_u32(u32::try_from(self.entries.len()).expect("a request has few entries"));
         self.entries.iter().for_each(|entry| entry.put(buffer));
+    }
+
+    fn bytes(&self) -> usize {
+        let payload = |entry: &RaftEntry| match &entry.payload {
+            EntryPayload::Normal(commands) => commands.0.len(),
+            EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+        };
+        SMALL_BYTES + self.entries.iter().map(|entry| SMALL_BYTES + payload(entry)).sum::<usize>()
     }
 
     fn get(bytes: &mut Bytes) -> Result<Self, Malformed> {
