@@ -92,6 +92,9 @@ fn line(history: &History, operation: &Operation, at: Moment, kind: &str) -> Str
         Function::Delete => "delete",
         Function::Add => "add",
         Function::ReadAll => "read-all",
+        Function::List => "list",
+        Function::Transfer => "transfer",
+        Function::Balances => "balances",
         Function::Fault | Function::Heal | Function::Compare | Function::End => "nemesis",
     };
     let answer = operation.answer().filter(|_| kind == "ok");

@@ -5,7 +5,7 @@
 //! | `register` | read in all three modes, write, compare-and-swap and delete a few keys at a time | each key is one register: linearizable, or as fresh as the mode promises |
 //! | `cas` | compare-and-swap few keys by versions that are often old, and read, write and delete them | the same, and what a refusal shows is true |
 //! | `ttl` | write keys for 50 ms to 5 s, or for good, and read them in all three modes | a key expires by log time: not earlier, not later, and for ever |
-//! | `set` | add elements, each a key of its own; at the end every key is read through every node | an element that was acknowledged is in the set, one that certainly failed is not |
+//! | `set` | add elements, each a key of its own, and list them; at the end all through every node | an element that was acknowledged is in the set, one that certainly failed is not |
 //!
 //! Values come from one counter, so each says which write it is of. Clients wait for one answer
 //! before they ask again, and are many: some ask any node, some stick to one, some go to the leader by a

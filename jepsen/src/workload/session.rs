@@ -8,12 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use steadfast_cli::api::list::ListItem;
 use steadfast_cli::client::kv::{Condition, Facts, Level};
+use steadfast_cli::client::list::Listing;
 use steadfast_cli::client::{Client, ClientError};
 
 use super::Shared;
 use super::answer::{Verdict, judge};
-use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Value};
+use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Page, Value};
 
 /// Timeouts of requests. Clients take them in turn.
 const TIMEOUTS_MS: [u64; 4] = [200, 300, 400, 500];
@@ -149,6 +151,48 @@ impl Session {
         self.put(call, element, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
     }
 
+    /// Returns whether it may ask for lists: nodes that must not pass requests on refuse them, for a
+    /// page has the leaders of all shards.
+    pub fn lists(&self) -> bool {
+        !matches!(self.asks, Asks::Leader(_))
+    }
+
+    /// Reads a page of the set: of so many elements, after this one, which the cursor says too. Returns
+    /// its last element, and the cursor of the next.
+    pub async fn list(
+        &mut self,
+        limit: u32,
+        after: Value,
+        cursor: Option<&str>,
+    ) -> Result<(Option<u64>, Option<String>), Kind> {
+        let prefix = self.shared.prefix.clone().into_bytes();
+        let listing = Listing { prefix, values: true, limit: Some(limit) };
+        let mode = Some(Mode::Linearizable);
+        let call = Call { key: None, mode, ..self.call(Function::List, "", after) };
+        let (client, begun) = self.begin(call);
+        let answer = client.list(&listing, cursor).await;
+        let elements: Vec<_> = answer.iter().flat_map(|page| &page.items).collect();
+        let elements: Vec<_> = elements.into_iter().map(|item| self.element(item)).collect();
+        let next = answer.as_ref().ok().and_then(|page| page.cursor.clone());
+        let last = elements.last().copied();
+        let answer = answer.map(|page| {
+            let shards = page.shards.iter().map(|it| (it.shard, it.applied.0)).collect();
+            let page = Some(Page { more: page.cursor.is_some(), shards });
+            Answer { value: Value::Many(elements), mode, page, ..Answer::default() }
+        });
+        match self.end(begun, answer, false).await {
+            Kind::Ok => Ok((last, next)),
+            kind @ (Kind::Fail | Kind::Info | Kind::Invoke) => Err(kind),
+        }
+    }
+
+    /// Returns the element that a key in a list stands for: what it holds, if that is what it must.
+    fn element(&self, item: &ListItem) -> u64 {
+        let element = number(item.value.as_deref().unwrap_or_default().as_bytes());
+        let is_its = item.key.as_ref() == Some(&self.shared.key(element));
+        if is_its { element } else { FOREIGN }
+    }
+
     async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Result<Saw, Kind> {
         let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
         let ttl_ms = call.ttl_ms;
@@ -185,7 +229,8 @@ impl Session {
         let key = Some(key.to_owned());
         let process = self.process;
         let (mode, ttl_ms, node, counts_on) = (None, None, None, None);
-        Call { process, function, key, value, mode, ttl_ms, node, counts_on }
+        let accounts = Vec::new();
+        Call { process, function, key, value, mode, ttl_ms, node, counts_on, accounts }
     }
 
     /// Learns who leads a key, from an answer or a refusal; from silence that the one who led may not.

@@ -12,6 +12,7 @@ use super::zones::{Zones, zones};
 mod agree;
 mod corpus;
 mod judged;
+mod lists;
 mod oracle;
 mod simulated;
 mod small;
