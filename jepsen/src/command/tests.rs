@@ -125,3 +125,35 @@ fn mutants_of_which_none_was_hunted_are_not_green() {
     assert_eq!(mutants::exit(&[]), Exit::Undecided);
     assert_eq!(mutants::exit(&[row(0), row(1)]), Exit::Done);
 }
+
+/// Bug 1 of the track record: no answer was wrong, and yet the run was not right.
+#[test]
+fn what_is_kept_of_a_bug_is_judged_as_it_was_found() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/bugs/1-condemned-after-a-stall");
+    let dir = tempfile::tempdir().expect("there is room for a folder");
+    for name in [folder::HISTORY, folder::SETTINGS, folder::RUN] {
+        fs::copy(format!("{kept}/{name}"), dir.path().join(name)).expect("it is kept");
+    }
+    let (_, _, judgement) = check::judged(dir.path()).expect("it is judged");
+    for finding in &judgement.findings {
+        let expected = match finding.checker {
+            "replicas" => "with no other in the end, such as that of shard 1 on n2",
+            // Of one shard alone, and n2 told no hash.
+            "coverage" => "acknowledged by shard 2",
+            _ => "",
+        };
+        let why = match &finding.verdict {
+            Verdict::Unknown(why) => why.as_str(),
+            Verdict::Valid | Verdict::Invalid(_) => finding.verdict.word(),
+        };
+        let is_expected = if expected.is_empty() { why == "valid" } else { why.contains(expected) };
+        assert!(is_expected, "{finding:?}");
+    }
+    let outcome = check::outcome(dir.path()).expect("it is whole");
+    assert!(!outcome.served() && outcome.ended[0].starts_with("n2 ended by itself"), "{outcome:?}");
+    assert_eq!(run::exit(&judgement.verdict, &outcome), Exit::Undecided);
+    assert_eq!(run::exit(&Verdict::Valid, &outcome), Exit::Unhealthy);
+    let said = |node: &str| fs::read_to_string(format!("{kept}/{node}.log")).expect("it is kept");
+    assert!(said("n1").contains("a replica has lost an entry that it had answered for"));
+    assert!(said("n2").contains("this node must not go on and has stopped"));
+}
