@@ -86,8 +86,8 @@ pub struct Page {
 pub struct Account {
     /// Which of the bank's, from 0.
     pub account: u32,
-    /// What is in it.
-    pub balance: u64,
+    /// What is in it. It is never less than nothing, unless something is wrong.
+    pub balance: i64,
     /// The transfer that left it so: its value.
     pub by: u64,
     /// The version: the one that it has, or that a transfer counts on; 0: no such key.

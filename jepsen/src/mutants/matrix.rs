@@ -53,7 +53,7 @@ use Nemesis::{
     DamagedLog, Kill, OldDirectory, Partition, Pause, PowerCut, PowerCutAll, SlowSync, Snapshot,
     SyncError,
 };
-use Workload::{Register, Set};
+use Workload::{Bank, Register, Set};
 
 const fn cell(mutant: &'static str, by: &'static str, workload: Workload, faults: Faults) -> Cell {
     let expected = Expected::Caught(by);
@@ -131,6 +131,7 @@ pub const MATRIX: &[Cell] = &[
         ..cell("no-restart-guard", "linearizable", Register, VOTERS_RESTART).for_s(21)
     },
     cell("ack-before-quorum", "set", Set, LEADER_APART),
+    cell("ack-before-quorum", "bank", Bank, LEADER_APART),
     cell("ack-before-fsync", "set", Set, POWER),
     cell("ack-before-fsync", "", Set, KILLS).missed(),
     cell("no-fsync", "set", Set, POWER),

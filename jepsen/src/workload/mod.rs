@@ -5,6 +5,7 @@
 //! | `register` | read in all three modes, write, compare-and-swap and delete a few keys at a time | each key is one register: linearizable, or as fresh as the mode promises |
 //! | `cas` | compare-and-swap few keys by versions that are often old, and read, write and delete them | the same, and what a refusal shows is true |
 //! | `ttl` | write keys for 50 ms to 5 s, or for good, and read them in all three modes | a key expires by log time: not earlier, not later, and for ever |
+//! | `bank` | move money between accounts of one slot, and read all of them at once | no money is made or lost, and each reading is of one state |
 //! | `set` | add elements, each a key of its own, and list them; at the end all through every node | an element that was acknowledged is in the set, one that certainly failed is not |
 //!
 //! Values come from one counter, so each says which write it is of. Clients wait for one answer
@@ -16,7 +17,7 @@
 //!   answer     what an answer means: ok, fail or info
 //!   session    one client
 //!   keys       which keys they use
-//!   register, cas, ttl, set    what sessions do
+//!   register, cas, ttl, set, bank    what sessions do
 //! ```
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use crate::history::{Mode, Recorder};
 
 pub mod answer;
+mod bank;
 mod cas;
 mod keys;
 mod register;
@@ -57,6 +59,8 @@ pub enum Workload {
     Ttl,
     /// Elements that are added, and must stay.
     Set,
+    /// Money that is moved between accounts, several keys at once.
+    Bank,
 }
 
 /// A node that clients ask.
@@ -146,6 +150,7 @@ impl Workload {
             // Time between two writes of a key; and one of unknown outcome spoils what comes after.
             Self::Ttl => Keys::new(shards, shards.saturating_mul(10), 150),
             Self::Set => Keys::new(shards, 1, 1),
+            Self::Bank => Keys::new(shards, shards, 2000),
         }
     }
 
@@ -155,7 +160,7 @@ impl Workload {
             Self::Register | Self::Cas | Self::Ttl => {
                 &[Mode::Linearizable, Mode::Lease, Mode::Stale]
             }
-            Self::Set => &[Mode::Linearizable],
+            Self::Set | Self::Bank => &[Mode::Linearizable],
         }
     }
 
@@ -166,6 +171,7 @@ impl Workload {
             Self::Cas => "cas",
             Self::Ttl => "ttl",
             Self::Set => "set",
+            Self::Bank => "bank",
         }
     }
 
@@ -179,6 +185,7 @@ impl Workload {
                 Self::Cas => clients.spawn(cas::run(session)),
                 Self::Ttl => clients.spawn(ttl::run(session)),
                 Self::Set => clients.spawn(set::run(session)),
+                Self::Bank => clients.spawn(bank::run(session)),
             };
         }
         clients
@@ -196,6 +203,7 @@ impl Workload {
             Self::Register | Self::Cas => keys::read_all(shared).await,
             Self::Ttl => ttl::read_all(shared).await,
             Self::Set => set::read_all(shared).await,
+            Self::Bank => bank::read_all(shared).await,
         }
     }
 
@@ -204,12 +212,15 @@ impl Workload {
     /// That is no part of the history.
     pub async fn clean(self, shared: &Shared, client: &Client) {
         let keys = match self {
-            Self::Register | Self::Cas | Self::Ttl => shared.keys.used(),
+            Self::Register | Self::Cas | Self::Ttl | Self::Bank => shared.keys.used(),
             Self::Set => shared.values.load(Ordering::Relaxed),
         };
-        for number in 0..keys {
-            // What is left is named like the run, and harmless.
-            drop(client.delete(shared.key(number).as_bytes(), &Condition::Always).await);
+        for key in (0..keys).map(|number| shared.key(number)) {
+            let keys = if self == Self::Bank { bank::accounts(&key) } else { vec![key] };
+            for key in keys {
+                // What is left is named like the run, and harmless.
+                drop(client.delete(key.as_bytes(), &Condition::Always).await);
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Keys whose leader a client remembers.
 const LEADERS_MAX: usize = 1000;
 /// What stands for a value that is none of ours. Nobody writes it, so judges see it.
-const FOREIGN: u64 = u64::MAX;
+pub(super) const FOREIGN: u64 = u64::MAX;
 
 /// One client.
 #[derive(Debug)]
@@ -225,7 +225,7 @@ impl Session {
         self.end(begun, answer, true).await
     }
 
-    fn call(&self, function: Function, key: &str, value: Value) -> Call {
+    pub(super) fn call(&self, function: Function, key: &str, value: Value) -> Call {
         let key = Some(key.to_owned());
         let process = self.process;
         let (mode, ttl_ms, node, counts_on) = (None, None, None, None);
@@ -234,7 +234,7 @@ impl Session {
     }
 
     /// Learns who leads a key, from an answer or a refusal; from silence that the one who led may not.
-    fn learn(&mut self, key: &str, answer: Result<&Facts, &ClientError>) {
+    pub(super) fn learn(&mut self, key: &str, answer: Result<&Facts, &ClientError>) {
         let Asks::Leader(leaders) = &mut self.asks else { return };
         if LEADERS_MAX <= leaders.len() {
             leaders.clear();
@@ -251,7 +251,7 @@ impl Session {
     }
 
     /// Chooses whom to ask, and notes that it begins.
-    fn begin(&mut self, call: Call) -> (Client, Begun) {
+    pub(super) fn begin(&mut self, call: Call) -> (Client, Begun) {
         let node = match &self.asks {
             Asks::One(node) => Some(*node),
             Asks::Any => None,
@@ -266,7 +266,7 @@ impl Session {
     }
 
     /// Notes how it ended.
-    async fn end(
+    pub(super) async fn end(
         &mut self,
         begun: Begun,
         answer: Result<Answer, ClientError>,
@@ -285,9 +285,7 @@ impl Session {
         // A condition that does not hold was decided by a leader; anybody else would refuse again.
         if let Some(current) = error.current().filter(|_| kind == Kind::Fail) {
             let answer = Answer { revision: current.revision, ..sourced(&current.facts) };
-            recorder.complete(begun, End::Refused(why, answer));
-            counts.fail.fetch_add(1, Ordering::Relaxed);
-            return kind;
+            return self.refused(begun, why, answer);
         }
         if kind == Kind::Info {
             recorder.complete(begun, End::Info(why));
@@ -302,8 +300,17 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Notes that a condition did not hold, and what there is instead.
+    pub(super) fn refused(&self, begun: Begun, why: String, answer: Answer) -> Kind {
+        self.shared.recorder.complete(begun, End::Refused(why, answer));
+        self.shared.counts.fail.fetch_add(1, Ordering::Relaxed);
+        Kind::Fail
+    }
+}
+
 /// Returns the part of an answer that says where it comes from.
-fn sourced(facts: &Facts) -> Answer {
+pub(super) fn sourced(facts: &Facts) -> Answer {
     Answer {
         node: Some(facts.node),
         shard: Some(facts.shard),
@@ -316,7 +323,7 @@ fn sourced(facts: &Facts) -> Answer {
 }
 
 /// Returns what an answer promises.
-fn promise(facts: &Facts) -> Option<Mode> {
+pub(super) fn promise(facts: &Facts) -> Option<Mode> {
     match facts.consistency.as_str() {
         "linearizable" => Some(Mode::Linearizable),
         "lease" => Some(Mode::Lease),

@@ -10,6 +10,7 @@ use super::witness::{Doubt, witness};
 use super::zones::{Zones, zones};
 
 mod agree;
+mod banks;
 mod corpus;
 mod judged;
 mod lists;
