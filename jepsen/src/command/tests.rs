@@ -57,6 +57,30 @@ fn a_history_is_written_as_jepsen_does() {
 }
 
 #[test]
+fn lists_and_accounts_are_written_in_their_order() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    let lines = r#"{"index":0,"time":0,"process":1,"type":"invoke","f":"list","value":7}
+{"index":1,"time":1,"process":1,"type":"ok","f":"list","value":[9,8],"page":{"more":true,"shards":[[1,4]]}}
+{"index":2,"time":2,"process":1,"type":"invoke","f":"transfer","key":"b","value":3,"accounts":[{"account":0,"balance":5,"by":3,"revision":1}]}
+{"index":3,"time":3,"process":1,"type":"fail","f":"transfer","key":"b","value":3,"applied":4,"error":"old","accounts":[{"account":0,"balance":6,"by":2,"revision":4}]}
+{"index":4,"time":4,"process":1,"type":"invoke","f":"balances","key":"b"}
+{"index":5,"time":5,"process":1,"type":"ok","f":"balances","key":"b","applied":4,"accounts":[{"account":0,"balance":-6,"by":2,"revision":4}]}
+"#;
+    fs::write(dir.path().join(folder::HISTORY), lines).expect("there is room for a file");
+    let text = edn(&read(dir.path()).expect("it is a history"));
+    let lines: Vec<&str> = text.lines().collect();
+    let expected = [
+        "{:index 0, :time 0, :process 1, :type :invoke, :f :list, :value 7}",
+        "{:index 1, :time 1, :process 1, :type :ok, :f :list, :value [9 8]}",
+        r#"{:index 2, :time 2, :process 1, :type :invoke, :f :transfer, :value ["b" 3], :accounts [[0 5 3 1]]}"#,
+        r#"{:index 3, :time 3, :process 1, :type :fail, :f :transfer, :value ["b" 3], :accounts [[0 6 2 4]], :error "old"}"#,
+        r#"{:index 4, :time 4, :process 1, :type :invoke, :f :balances, :value ["b" nil]}"#,
+        r#"{:index 5, :time 5, :process 1, :type :ok, :f :balances, :value ["b" nil], :accounts [[0 -6 2 4]], :applied 4}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn a_run_exits_with_the_gravest_that_it_found() {
     let wrong =
         CounterExample { why: String::new(), key: None, operations: Vec::new(), minimal: true };

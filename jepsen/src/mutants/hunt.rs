@@ -12,7 +12,7 @@ use crate::checker::coverage::Minima;
 use crate::command::{CommandError, check};
 use crate::env::Kind;
 use crate::env::probe::Probe;
-use crate::judge::{Judgement, Settings};
+use crate::judge::Judgement;
 use crate::nemesis::Nemesis;
 use crate::run::{self, Options, Outcome};
 
@@ -74,16 +74,8 @@ impl Cell {
         let began = Instant::now();
         let options = self.options(ground, mutant, seed, folder);
         let outcome = run::run(&options).await?;
-        let history = check::read(folder)?;
-        let judgement = check::conclude(folder, &history, &Settings::default())?;
-        let by = caught(&judgement, &outcome);
-        let green = by.is_empty() && judgement.verdict == Verdict::Valid;
-        let unknown = match judgement.verdict {
-            Verdict::Unknown(why) if by.is_empty() => Some(why),
-            Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => None,
-        };
-        let took_s = began.elapsed().as_secs_f64();
-        Ok(Found { by, green, unknown, took_s, folder: folder.to_owned() })
+        let found = Found::of(folder, &outcome)?;
+        Ok(Found { took_s: began.elapsed().as_secs_f64(), ..found })
     }
 
     fn options(&self, ground: &Ground, mutant: bool, seed: u64, folder: &Path) -> Options {
@@ -98,6 +90,7 @@ impl Cell {
             concurrency: CLIENTS,
             time: Duration::from_secs(self.time_s),
             seed,
+            token: None,
             kind: ground.kind,
             probe: ground.probe.clone(),
             folder: folder.to_owned(),
@@ -110,6 +103,20 @@ impl Cell {
             minima: Minima::default(),
             quiet: true,
         }
+    }
+}
+
+impl Found {
+    /// Judges a run as `jepsen run` does: by what it was asked for, down to the mark of its end.
+    pub(super) fn of(folder: &Path, outcome: &Outcome) -> Result<Self, CommandError> {
+        let (_, _, judgement) = check::judged(folder)?;
+        let by = caught(&judgement, outcome);
+        let green = by.is_empty() && judgement.verdict == Verdict::Valid;
+        let unknown = match judgement.verdict {
+            Verdict::Unknown(why) if by.is_empty() => Some(why),
+            Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => None,
+        };
+        Ok(Self { by, green, unknown, took_s: 0.0, folder: folder.to_owned() })
     }
 }
 

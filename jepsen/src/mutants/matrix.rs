@@ -169,6 +169,7 @@ pub const MATRIX: &[Cell] = &[
         Faults::Laid(5000, &[(500, 2500, SyncError, Whom::Leader(1))]),
     ),
     cell("cas-before-replication", "linearizable", Register, LEADER_APART),
+    cell("cas-before-replication", "bank", Bank, LEADER_APART),
     cell("timeout-as-failure", "set", Set, LEADER_APART),
     cell(
         "wiped-node-returns",

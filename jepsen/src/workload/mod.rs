@@ -24,8 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use steadfast_cli::client::Client;
 use steadfast_cli::client::kv::Condition;
+use steadfast_cli::client::token::Token;
+use steadfast_cli::client::{Client, ClientError};
 use tokio::task::JoinSet;
 
 use crate::history::{Mode, Recorder};
@@ -95,6 +96,8 @@ pub struct Shared {
     seed: u64,
     /// What all keys of the run begin with.
     prefix: String,
+    /// What nodes want to see, if they want anything.
+    token: Option<Token>,
     stop: AtomicBool,
     processes: AtomicU64,
     values: AtomicU64,
@@ -116,11 +119,18 @@ impl Shared {
             counts: Counts::default(),
             seed,
             prefix,
+            token: None,
             stop: AtomicBool::new(false),
             processes: AtomicU64::new(0),
             values: AtomicU64::new(1),
             keys,
         }
+    }
+
+    /// Returns the same, of nodes that want this token.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     fn next_process(&self) -> u64 {
@@ -138,6 +148,16 @@ impl Shared {
     fn key(&self, number: u64) -> String {
         self.keys.name(&self.prefix, number)
     }
+}
+
+/// Returns a client of these nodes that shows the token, if there is one.
+pub fn client(
+    endpoints: &[String],
+    timeout: Option<Duration>,
+    token: Option<&Token>,
+) -> Result<Client, ClientError> {
+    let client = Client::new(endpoints, timeout)?;
+    Ok(token.map_or(client.clone(), |token| client.with_token(token.clone())))
 }
 
 impl Workload {

@@ -83,7 +83,8 @@ impl Session {
     fn with(shared: &Arc<Shared>, number: usize, asks: Asks, timeout_ms: u64) -> Self {
         let timeout = Some(Duration::from_millis(timeout_ms));
         let client = |node: &super::Target| {
-            let client = Client::new(std::slice::from_ref(&node.endpoint), timeout)
+            let endpoint = std::slice::from_ref(&node.endpoint);
+            let client = super::client(endpoint, timeout, shared.token.as_ref())
                 .expect("endpoints were checked when the run began");
             if matches!(asks, Asks::Leader(_)) { client.direct() } else { client }
         };

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 
 use rand::RngExt;
 use steadfast_cli::api::list::PAGE_MAX;
-use steadfast_cli::client::Client;
 use steadfast_cli::client::kv::Level;
 use tokio::task::JoinSet;
 
@@ -115,7 +114,8 @@ async fn read(
     endpoint: &str,
     elements: impl Iterator<Item = u64>,
 ) -> Result<Vec<u64>, String> {
-    let client = Client::new(&[endpoint.to_owned()], Some(FINAL_TIMEOUT));
+    let endpoint = [endpoint.to_owned()];
+    let client = super::client(&endpoint, Some(FINAL_TIMEOUT), shared.token.as_ref());
     let client = client.map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for element in elements {
