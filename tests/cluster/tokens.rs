@@ -126,6 +126,9 @@ fn a_cluster_with_a_token_is_driven_with_it_and_not_without() {
             let found = checkers.iter().find(|it| it["checker"] == checker);
             assert!(found.is_some_and(|it| it["verdict"] == "valid"), "{driven:?}: {results}");
         }
+        let history = std::fs::read_to_string(root.path().join(workload).join("history.jsonl"));
+        // None of them asks for what it would be refused.
+        assert!(!history.expect("it was written").contains("\"error\":\"400"));
     }
     // Nothing of them is left.
     let listed = cluster.command(&["list", "-o", "json"], Some(0));

@@ -115,8 +115,9 @@ fn banks(history: &History) -> BTreeMap<KeyId, Bank<'_>> {
                 let version = made.map(|version| (version, place));
                 bank.transfers.insert(*by, Transfer { place, operation, version });
                 // One that counts on no account opens the bank, by whomever.
-                if operation.accounts.iter().all(|it| it.revision == 0) {
-                    bank.total = operation.accounts.iter().map(|it| it.balance).sum();
+                let asked = &operation.accounts;
+                if !asked.is_empty() && asked.iter().all(|it| it.revision == 0) {
+                    bank.total = asked.iter().map(|it| it.balance).sum();
                 }
             }
             (Function::Balances, _) => drop(banks.entry(key).or_default()),

@@ -99,10 +99,6 @@ pub fn registers(history: &History) -> Vec<Register> {
     let versions = versions(history);
     for (place, operation) in history.operations.iter().enumerate() {
         let Some(key) = operation.key else { continue };
-        // A bank is no register, nor are its accounts: see `bank`.
-        if matches!(operation.function, Function::Transfer | Function::Balances) {
-            continue;
-        }
         let register = &mut registers[key.0 as usize];
         let ttl = operation.ttl_ms.is_some() && operation.function != Function::Read;
         register.expires |= ttl;

@@ -193,7 +193,7 @@ impl Reading<'_> {
             let key = elements.get(value)?.key;
             Some(by_key.partition_point(|(other, _)| *other <= key))
         };
-        let last = if page.more { self.seen.last() } else { None };
+        let last = self.seen.last();
         let begins = page.after.as_ref().map_or(Some(0), upto);
         let ends = match (page.more, last) {
             (false, _) => Some(by_key.len()),

@@ -19,7 +19,6 @@ use crate::run::{self, Options, Outcome};
 /// How long all is well before the first fault.
 const HEALTHY: Duration = Duration::from_secs(1);
 const NODES: u32 = 3;
-const CLIENTS: usize = 15;
 
 /// Where and with what.
 #[derive(Clone, Debug)]
@@ -87,7 +86,7 @@ impl Cell {
             nemeses: schedule.kinds(),
             nodes: NODES,
             shards: self.shards,
-            concurrency: CLIENTS,
+            concurrency: self.clients,
             time: Duration::from_secs(self.time_s),
             seed,
             token: None,

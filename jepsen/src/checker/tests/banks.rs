@@ -93,6 +93,8 @@ fn money_stays() {
         "invalid",
         "as of version 3, which is",
     );
+    // A transfer of nothing opens nothing.
+    read(moved(opened(), 2, 2, &[]), 2, &OPENED).is("bank", "valid", "");
     // Before it is opened there is nothing; afterwards there is.
     let early = moved(read(begin(), 0, &[]), 1, 1, &OPEN);
     read(early, 1, &OPENED).is("bank", "valid", "");

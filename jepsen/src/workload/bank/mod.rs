@@ -20,6 +20,9 @@ use super::session::{FOREIGN, Session, promise, sourced};
 use super::{FINAL_ATTEMPTS, FINAL_TIMEOUT, Shared};
 use crate::history::{Account, Answer, Call, Function, Kind, Mode, Value};
 
+#[cfg(test)]
+mod tests;
+
 /// Accounts of a bank.
 const ACCOUNTS: u32 = 5;
 /// What is in each when a bank is opened.
@@ -50,12 +53,10 @@ pub(super) async fn run(mut session: Session) {
         let bank = session.choose_key();
         let act = session.draw(&MIX);
         let seen = held.remove(&bank).filter(|_| matches!(act, Act::Transfer));
-        let now = match seen {
-            Some(seen) => {
-                let by = session.shared.next_value();
-                let changes = changes(&seen, by, &mut session.random);
-                session.transfer(&bank, by, &seen, &changes).await
-            }
+        let by = session.shared.next_value();
+        let changes = seen.as_ref().map(|seen| changes(seen, by, &mut session.random));
+        let now = match seen.zip(changes.filter(|changes| !changes.is_empty())) {
+            Some((seen, changes)) => session.transfer(&bank, by, &seen, &changes).await,
             None => session.balances(&bank).await,
         };
         if let Ok(now) = now {
@@ -94,7 +95,7 @@ fn key(bank: &str, account: u32) -> String {
 }
 
 /// Returns what a transfer changes: it opens a bank without accounts, and else moves some money from one
-/// account to another.
+/// account to another; nothing where none has any.
 fn changes(seen: &[Account], by: u64, random: &mut StdRng) -> Vec<Change> {
     if seen.is_empty() {
         let open = |account| {
