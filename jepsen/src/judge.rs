@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::checker::bank::bank;
 use crate::checker::certificate::certificate;
 use crate::checker::coverage::{Minima, coverage};
 use crate::checker::linearizable::linearizable;
@@ -62,20 +63,28 @@ pub fn judge(history: &History, settings: &Settings) -> Judgement {
     let budget = Budget { time, memory_bytes: settings.search_bytes };
     let registers = registers(history);
     let mut findings = Vec::new();
-    if history.operations.iter().any(|operation| operation.key.is_some()) {
-        let (finding, mut lies) = linearizable(history, &registers, false, budget);
+    let keyed = || history.operations.iter().filter(|it| it.key.is_some());
+    // A bank is judged as a whole, not key by key.
+    let is_bank = |it: &Operation| matches!(it.function, Function::Transfer | Function::Balances);
+    let mut lies = Vec::new();
+    if keyed().any(|it| !is_bank(it)) {
+        let (finding, more) = linearizable(history, &registers, false, budget);
         findings.push(finding);
-        if registers.iter().any(|register| register.leased) {
-            let (finding, more) = linearizable(history, &registers, true, budget);
-            findings.push(finding);
-            lies.extend(more);
-        }
+        lies.extend(more);
+    }
+    if registers.iter().any(|register| register.leased) {
+        let (finding, more) = linearizable(history, &registers, true, budget);
+        findings.push(finding);
+        lies.extend(more);
+    }
+    if keyed().next().is_some() {
         findings.push(certificate(history, lies));
     }
     findings.extend(stale(history, Duration::from_millis(settings.clock_allowance_ms)));
     findings.extend(monotonic(history));
     findings.extend(ttl(history));
     findings.extend(set(history));
+    findings.extend(bank(history));
     findings.extend(replicas(history));
     findings.extend(liveness(history, Duration::from_millis(settings.patience_ms)));
     findings.push(coverage(history, &settings.minima));
@@ -148,7 +157,8 @@ fn operation_json(history: &History, operation: &Operation) -> Value {
     set("type", json!(kind));
     if let Some(answer) = operation.answer() {
         let whole = matches!(answer.value, Seen::Many(_));
-        let is_read = matches!(operation.function, Function::Read | Function::ReadAll);
+        let is_read =
+            matches!(operation.function, Function::Read | Function::ReadAll | Function::List);
         if is_read && !whole {
             json["value"] = json!(answer.value);
         }

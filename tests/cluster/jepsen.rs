@@ -175,7 +175,7 @@ fn power_cuts_lose_nothing_and_nothing_of_the_run_stays() {
 #[test]
 fn what_does_not_exist_is_answered_with_what_does() {
     for (arguments, words) in [
-        (["run", "--workload", "bank"], ["register", "ttl"]),
+        (["run", "--workload", "shop"], ["register", "bank"]),
         (["run", "--nemesis", "kill,flood"], ["flood", "power-cut-all"]),
         (["run", "--schedule", "/nowhere"], ["/nowhere", "No such file"]),
     ] {

@@ -100,3 +100,44 @@ fn nodes_with_another_token_are_refused_and_both_say_what_to_do() {
     eventually("the acceptor says so", || cluster.nodes[2].said().contains(words).then_some(()));
     assert!(!cluster.nodes.iter().any(|node| node.said().contains(TOKEN)));
 }
+
+#[test]
+fn a_cluster_with_a_token_is_driven_with_it_and_not_without() {
+    let cluster = start([TOKEN; 3]);
+    let done = cluster.init();
+    assert!(done.status.success(), "{done:?}");
+    eventually("the cluster is ready", || {
+        cluster.nodes.iter().all(|node| node.answers("/readyz")).then_some(())
+    });
+    let root = tempfile::tempdir().expect("a temporary directory");
+    let run = |name: &str, workload: &str, token: Option<usize>| {
+        let dir = root.path().join(name);
+        let dir = dir.to_str().expect("a plain name");
+        let arguments = ["jepsen", "run", "--dir", dir, "--time", "3s", "--concurrency", "3"];
+        cluster.command(&[&arguments[..], &["--workload", workload]].concat(), token)
+    };
+    for workload in ["set", "bank"] {
+        let driven = run(workload, workload, Some(0));
+        let results = std::fs::read(root.path().join(workload).join("results.json"));
+        let results: serde_json::Value =
+            serde_json::from_slice(&results.expect("it was judged")).expect("it is JSON");
+        let checkers = results["checkers"].as_array().expect("a list");
+        for checker in [workload, "replicas", "certificate"] {
+            let found = checkers.iter().find(|it| it["checker"] == checker);
+            assert!(found.is_some_and(|it| it["verdict"] == "valid"), "{driven:?}: {results}");
+        }
+        let history = std::fs::read_to_string(root.path().join(workload).join("history.jsonl"));
+        // None of them asks for what it would be refused.
+        assert!(!history.expect("it was written").contains("\"error\":\"400"));
+    }
+    // Nothing of them is left.
+    let listed = cluster.command(&["list", "-o", "json"], Some(0));
+    assert!(!text(&listed.stdout).contains("jepsen/"), "{listed:?}");
+    let refused = run("without", "set", None);
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("token"), "{refused:?}");
+    std::fs::write(&cluster.files[0], "two words").expect("it can be written");
+    let refused = run("malformed", "set", Some(0));
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("holds no token"), "{refused:?}");
+}

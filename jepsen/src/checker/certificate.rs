@@ -33,9 +33,15 @@ pub fn certificate(history: &History, lies: Vec<CounterExample>) -> Finding {
         claims += 1;
         let mutates = match operation.function {
             // A deletion that found nothing is none, and names no revision.
-            Function::Write | Function::Cas | Function::Add | Function::Delete => !refused,
+            Function::Write
+            | Function::Cas
+            | Function::Add
+            | Function::Delete
+            | Function::Transfer => !refused,
             Function::Read => false,
             Function::ReadAll
+            | Function::List
+            | Function::Balances
             | Function::Fault
             | Function::Heal
             | Function::Compare

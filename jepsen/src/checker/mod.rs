@@ -10,6 +10,7 @@
 //!   stale          an answer is as old as it admits, and no older
 //!   ttl            a key expires by log time, not earlier, not later, and for ever
 //!   set            what was added is in each later reading of the set
+//!   bank           no money is made or lost, and each reading of a bank is of one state
 //!   replicas       those of a shard that applied the same entries have the same state
 //!   liveness       after the healing, every shard serves again
 //!   coverage       enough was done, under faults that bit, for green to mean anything
@@ -29,6 +30,7 @@
 
 use crate::history::History;
 
+pub mod bank;
 pub mod certificate;
 pub mod coverage;
 pub mod linearizable;

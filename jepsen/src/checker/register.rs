@@ -183,6 +183,9 @@ fn step(operation: &Operation, answer: Option<&Answer>) -> Option<Step> {
             | Function::Add
             | Function::Cas
             | Function::ReadAll
+            | Function::List
+            | Function::Transfer
+            | Function::Balances
             | Function::Fault
             | Function::Heal
             | Function::Compare

@@ -61,7 +61,7 @@ pub(super) fn judge_folder(dir: &Path, globals: &Globals) -> Result<Verdict, Com
 }
 
 /// Judges the history in the folder of a run. Nothing of an earlier judging is left if it fails.
-pub(super) fn judged(dir: &Path) -> Result<(History, Settings, Judgement), CommandError> {
+pub(crate) fn judged(dir: &Path) -> Result<(History, Settings, Judgement), CommandError> {
     forget(dir)?;
     let history = read(dir)?;
     let settings = settings(dir)?;

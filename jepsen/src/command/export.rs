@@ -8,14 +8,15 @@ use steadfast_cli::exit::Exit;
 
 use super::{CommandError, check, say};
 use crate::folder;
-use crate::history::{Function, History, KeyId, Moment, Operation, Outcome, Value};
+use crate::history::{Account, Function, History, KeyId, Moment, Operation, Outcome, Value};
 
 /// What `--help` says.
 pub const HELP: &str = "\
 Write the history of a run for other checkers.
 
 As EDN it is Jepsen's: one map a line, the value of an operation on a key as [key value], so that
-Knossos takes it with independent keys. Revisions and counts stay, under names of their own.";
+Knossos takes it with independent keys. Revisions and counts stay, under names of their own. Of accounts
+there is [account balance transfer version]. The mark of the end is left out: it is no event of anybody's.";
 
 /// The arguments.
 #[derive(Clone, Debug, clap::Args)]
@@ -92,18 +93,29 @@ fn line(history: &History, operation: &Operation, at: Moment, kind: &str) -> Str
         Function::Delete => "delete",
         Function::Add => "add",
         Function::ReadAll => "read-all",
+        Function::List => "list",
+        Function::Transfer => "transfer",
+        Function::Balances => "balances",
         Function::Fault | Function::Heal | Function::Compare | Function::End => "nemesis",
     };
     let answer = operation.answer().filter(|_| kind == "ok");
-    let reads = matches!(operation.function, Function::Read | Function::ReadAll);
+    let reads = matches!(operation.function, Function::Read | Function::ReadAll | Function::List);
     let value = answer.filter(|_| reads).map_or(&operation.value, |answer| &answer.value);
     let mut line = format!(
         "{{:index {}, :time {}, :process {}, :type :{kind}, :f :{function}, :value {}",
         at.index,
         at.time_ns,
         operation.process,
-        with_key(history, operation.key, value)
+        with_key(history, operation.key, value, operation.function == Function::List)
     );
+    let told = operation.told().filter(|_| kind != "invoke").map(|(_, answer)| &answer.accounts);
+    let accounts = told.unwrap_or(&operation.accounts);
+    if !accounts.is_empty() && (kind == "invoke" || told.is_some()) {
+        let one =
+            |it: &Account| format!("[{} {} {} {}]", it.account, it.balance, it.by, it.revision);
+        let accounts: Vec<String> = accounts.iter().map(one).collect();
+        write!(line, ", :accounts [{}]", accounts.join(" ")).expect("text takes text");
+    }
     let mut add = |name: &str, value: Option<u64>| {
         if let Some(value) = value {
             write!(line, ", :{name} {value}").expect("text takes text");
@@ -123,7 +135,8 @@ fn line(history: &History, operation: &Operation, at: Moment, kind: &str) -> Str
     line + "}"
 }
 
-fn with_key(history: &History, key: Option<KeyId>, value: &Value) -> String {
+/// Returns a value with its key. `ordered`: its elements are a list, which has an order.
+fn with_key(history: &History, key: Option<KeyId>, value: &Value, ordered: bool) -> String {
     let number = |value: &Option<u64>| value.map_or("nil".to_owned(), |value| value.to_string());
     let value = match value {
         Value::Null => "nil".to_owned(),
@@ -131,7 +144,8 @@ fn with_key(history: &History, key: Option<KeyId>, value: &Value) -> String {
         Value::Pair(old, new) => format!("[{} {new}]", number(old)),
         Value::Many(values) => {
             let words: Vec<String> = values.iter().map(u64::to_string).collect();
-            format!("#{{{}}}", words.join(" "))
+            let words = words.join(" ");
+            if ordered { format!("[{words}]") } else { format!("#{{{words}}}") }
         }
     };
     match key {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steadfast_cli::api::duration::parse_ms;
+use steadfast_cli::client::token::Token;
 use steadfast_cli::command::Globals;
 use steadfast_cli::exit::Exit;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +31,7 @@ Examples:
   sudo steadfast jepsen run --workload set --nemesis power-cut,power-cut-all
   steadfast jepsen run --schedule jepsen-runs/register-1-1/schedule.json
   steadfast jepsen run --endpoint http://db1.example:7301 --time 30s     a cluster that is there, unbroken
+  steadfast jepsen run --endpoint http://db1.example:7301 --token-file ./token     one that wants a token
 
 All is in one folder: the history, the faults, what the nodes said, the verdict, and report.html to look
 at. Ctrl-C heals everything; so does the next run, if this one is killed.
@@ -106,7 +108,13 @@ impl Run {
         endpoints: Option<&[String]>,
     ) -> Result<Exit, CommandError> {
         let ours = endpoints.is_none();
-        let options = self.options(ours, globals.quiet).map_err(CommandError::Asked)?;
+        let mut options = self.options(ours, globals.quiet).map_err(CommandError::Asked)?;
+        // A token that the environment names is not of the nodes that are started here.
+        if let Some(path) = globals.token_file.as_ref().filter(|_| !ours) {
+            let token =
+                Token::read(path).map_err(|error| CommandError::Asked(error.to_string()))?;
+            options.token = Some(token);
+        }
         if !globals.quiet {
             say(&format!("seed {}, in {}", options.seed, options.folder.display()));
         }
@@ -167,6 +175,7 @@ impl Run {
             concurrency: self.concurrency.into(),
             time: self.time,
             seed,
+            token: None,
             kind,
             folder: folder(self.dir.as_deref(), self.workload.name(), seed)?,
             program,

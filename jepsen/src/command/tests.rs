@@ -57,6 +57,30 @@ fn a_history_is_written_as_jepsen_does() {
 }
 
 #[test]
+fn lists_and_accounts_are_written_in_their_order() {
+    let dir = tempfile::tempdir().expect("there is room for a file");
+    let lines = r#"{"index":0,"time":0,"process":1,"type":"invoke","f":"list","value":7}
+{"index":1,"time":1,"process":1,"type":"ok","f":"list","value":[9,8],"page":{"more":true,"shards":[[1,4]]}}
+{"index":2,"time":2,"process":1,"type":"invoke","f":"transfer","key":"b","value":3,"accounts":[{"account":0,"balance":5,"by":3,"revision":1}]}
+{"index":3,"time":3,"process":1,"type":"fail","f":"transfer","key":"b","value":3,"applied":4,"error":"old","accounts":[{"account":0,"balance":6,"by":2,"revision":4}]}
+{"index":4,"time":4,"process":1,"type":"invoke","f":"balances","key":"b"}
+{"index":5,"time":5,"process":1,"type":"ok","f":"balances","key":"b","applied":4,"accounts":[{"account":0,"balance":-6,"by":2,"revision":4}]}
+"#;
+    fs::write(dir.path().join(folder::HISTORY), lines).expect("there is room for a file");
+    let text = edn(&read(dir.path()).expect("it is a history"));
+    let lines: Vec<&str> = text.lines().collect();
+    let expected = [
+        "{:index 0, :time 0, :process 1, :type :invoke, :f :list, :value 7}",
+        "{:index 1, :time 1, :process 1, :type :ok, :f :list, :value [9 8]}",
+        r#"{:index 2, :time 2, :process 1, :type :invoke, :f :transfer, :value ["b" 3], :accounts [[0 5 3 1]]}"#,
+        r#"{:index 3, :time 3, :process 1, :type :fail, :f :transfer, :value ["b" 3], :accounts [[0 6 2 4]], :error "old"}"#,
+        r#"{:index 4, :time 4, :process 1, :type :invoke, :f :balances, :value ["b" nil]}"#,
+        r#"{:index 5, :time 5, :process 1, :type :ok, :f :balances, :value ["b" nil], :accounts [[0 -6 2 4]], :applied 4}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn a_run_exits_with_the_gravest_that_it_found() {
     let wrong =
         CounterExample { why: String::new(), key: None, operations: Vec::new(), minimal: true };
@@ -124,4 +148,36 @@ fn mutants_of_which_none_was_hunted_are_not_green() {
     assert_eq!(mutants::exit(&[row(0)]), Exit::Undecided);
     assert_eq!(mutants::exit(&[]), Exit::Undecided);
     assert_eq!(mutants::exit(&[row(0), row(1)]), Exit::Done);
+}
+
+/// Bug 1 of the track record: no answer was wrong, and yet the run was not right.
+#[test]
+fn what_is_kept_of_a_bug_is_judged_as_it_was_found() {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/bugs/1-condemned-after-a-stall");
+    let dir = tempfile::tempdir().expect("there is room for a folder");
+    for name in [folder::HISTORY, folder::SETTINGS, folder::RUN] {
+        fs::copy(format!("{kept}/{name}"), dir.path().join(name)).expect("it is kept");
+    }
+    let (_, _, judgement) = check::judged(dir.path()).expect("it is judged");
+    for finding in &judgement.findings {
+        let expected = match finding.checker {
+            "replicas" => "with no other in the end, such as that of shard 1 on n2",
+            // Of one shard alone, and n2 told no hash.
+            "coverage" => "acknowledged by shard 2",
+            _ => "",
+        };
+        let why = match &finding.verdict {
+            Verdict::Unknown(why) => why.as_str(),
+            Verdict::Valid | Verdict::Invalid(_) => finding.verdict.word(),
+        };
+        let is_expected = if expected.is_empty() { why == "valid" } else { why.contains(expected) };
+        assert!(is_expected, "{finding:?}");
+    }
+    let outcome = check::outcome(dir.path()).expect("it is whole");
+    assert!(!outcome.served() && outcome.ended[0].starts_with("n2 ended by itself"), "{outcome:?}");
+    assert_eq!(run::exit(&judgement.verdict, &outcome), Exit::Undecided);
+    assert_eq!(run::exit(&Verdict::Valid, &outcome), Exit::Unhealthy);
+    let said = |node: &str| fs::read_to_string(format!("{kept}/{node}.log")).expect("it is kept");
+    assert!(said("n1").contains("a replica has lost an entry that it had answered for"));
+    assert!(said("n2").contains("this node must not go on and has stopped"));
 }

@@ -64,6 +64,34 @@ pub struct Event {
     /// Of a comparison: the replicas of the shard that were asked, at about the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Vec<Replica>>,
+    /// Of a page of a list: what else it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+    /// Accounts of a bank: on the `invoke` of a transfer what is to be in them, on an answer what was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
+}
+
+/// What a page of a list says beside its keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Whether there is another after it.
+    pub more: bool,
+    /// The shards that it comes from, each with its count of mutations as of the page.
+    pub shards: Vec<(u32, u64)>,
+}
+
+/// An account of a bank, and what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Which of the bank's, from 0.
+    pub account: u32,
+    /// What is in it. It is never less than nothing, unless something is wrong.
+    pub balance: i64,
+    /// The transfer that left it so: its value.
+    pub by: u64,
+    /// The version: the one that it has, or that a transfer counts on; 0: no such key.
+    pub revision: u64,
 }
 
 /// What a replica said of its state.
@@ -120,8 +148,16 @@ pub enum Function {
     Delete,
     /// Adds an element to the set: a key of its own.
     Add,
-    /// Reads the whole set.
+    /// Reads the whole set, key by key; the elements are in no order.
     ReadAll,
+    /// Reads a page of the set by a list, from after the element that it is asked with; the elements are
+    /// in the order of the list.
+    List,
+    /// Moves money between accounts of a bank, its key, if they are of the versions that it counts on. Its
+    /// value is its number.
+    Transfer,
+    /// Reads all accounts of a bank, its key, at once.
+    Balances,
     /// Breaks something, until [`Function::Heal`].
     Fault,
     /// Repairs what was broken.

@@ -25,7 +25,7 @@ mod recorder;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, Function, Kind, Mode, Process, Replica, Term, Value};
+pub use event::{Account, Event, Function, Kind, Mode, Page, Process, Replica, Term, Value};
 pub use fault::{Fault, faults};
 pub use operation::{History, KeyId, Moment, Operation, Outcome, Pairing, PairingError};
 pub use read::{HistoryError, read};

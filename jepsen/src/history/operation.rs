@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::event::{Event, Function, Kind, Mode, Process, Value};
+use super::event::{Account, Event, Function, Kind, Mode, Process, Value};
 use super::recorder::Answer;
 
 /// A whole history, as operations in the order of their invocations.
@@ -51,6 +51,8 @@ pub struct Operation {
     /// The version that a compare-and-swap counts on, if it is told; none is told of a key that is to
     /// be absent.
     pub counts_on: Option<u64>,
+    /// What was to be in accounts.
+    pub accounts: Vec<Account>,
     /// When it was invoked.
     pub call: Moment,
     /// How it ended.
@@ -254,6 +256,7 @@ impl Pairing {
             ttl_ms: event.ttl_ms,
             node: event.node,
             counts_on: event.revision,
+            accounts: event.accounts,
             call: Moment { index: event.index, time_ns: event.time_ns },
             outcome: Outcome::Open(None, "no end was noted".into()),
         });
@@ -308,5 +311,7 @@ fn answer(event: Event) -> Answer {
         term: event.term,
         log_time_ms: event.log_time_ms,
         staleness_ms: event.staleness_ms,
+        page: event.page,
+        accounts: event.accounts,
     }
 }

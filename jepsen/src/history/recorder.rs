@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Function, Kind, Mode, Process, Replica, Term, Value};
+use super::event::{Account, Event, Function, Kind, Mode, Page, Process, Replica, Term, Value};
 use crate::stopwatch::Stopwatch;
 
 /// Writes a history, one line an event. All clients share one.
@@ -48,6 +48,8 @@ pub struct Call {
     pub node: Option<u32>,
     /// The version that it counts on.
     pub counts_on: Option<u64>,
+    /// What is to be in accounts.
+    pub accounts: Vec<Account>,
 }
 
 /// How an operation ended.
@@ -86,6 +88,10 @@ pub struct Answer {
     pub log_time_ms: Option<u64>,
     /// How old the answer is at most, in milliseconds, as it says itself.
     pub staleness_ms: Option<u64>,
+    /// What a page of a list says beside its keys.
+    pub page: Option<Page>,
+    /// What is in accounts that were read.
+    pub accounts: Vec<Account>,
 }
 
 /// An operation that has begun, and is to be completed.
@@ -105,7 +111,8 @@ impl Recorder {
     pub fn invoke(&self, call: Call) -> Begun {
         let event = begun(&call, Kind::Invoke, call.value.clone());
         let (node, mode, ttl_ms, revision) = (call.node, call.mode, call.ttl_ms, call.counts_on);
-        self.append(Event { node, mode, ttl_ms, revision, ..event });
+        let accounts = call.accounts.clone();
+        self.append(Event { node, mode, ttl_ms, revision, accounts, ..event });
         Begun(call)
     }
 
@@ -212,6 +219,8 @@ fn blank(process: Process, kind: Kind, function: Function) -> Event {
         error: None,
         fault: None,
         replicas: None,
+        page: None,
+        accounts: Vec::new(),
     }
 }
 
@@ -226,6 +235,8 @@ fn answered(event: Event, answer: &Answer) -> Event {
         term: answer.term,
         log_time_ms: answer.log_time_ms,
         staleness_ms: answer.staleness_ms,
+        page: answer.page.clone(),
+        accounts: answer.accounts.clone(),
         ..event
     }
 }

@@ -86,6 +86,7 @@ fn what_is_recorded_is_read_back() {
         ttl_ms: None,
         node: Some(1),
         counts_on: None,
+        accounts: Vec::new(),
     };
     let write = recorder.invoke(call(1, Function::Write, Value::One(7)));
     let cas = recorder.invoke(call(2, Function::Cas, Value::Pair(Some(7), 8)));
@@ -142,6 +143,7 @@ fn clients_at_once_leave_one_order() {
                         ttl_ms: None,
                         node: None,
                         counts_on: None,
+                        accounts: Vec::new(),
                     });
                     recorder.complete(begun, End::Ok(Answer::default()));
                 }

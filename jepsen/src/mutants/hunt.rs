@@ -12,14 +12,13 @@ use crate::checker::coverage::Minima;
 use crate::command::{CommandError, check};
 use crate::env::Kind;
 use crate::env::probe::Probe;
-use crate::judge::{Judgement, Settings};
+use crate::judge::Judgement;
 use crate::nemesis::Nemesis;
 use crate::run::{self, Options, Outcome};
 
 /// How long all is well before the first fault.
 const HEALTHY: Duration = Duration::from_secs(1);
 const NODES: u32 = 3;
-const CLIENTS: usize = 15;
 
 /// Where and with what.
 #[derive(Clone, Debug)]
@@ -74,16 +73,8 @@ impl Cell {
         let began = Instant::now();
         let options = self.options(ground, mutant, seed, folder);
         let outcome = run::run(&options).await?;
-        let history = check::read(folder)?;
-        let judgement = check::conclude(folder, &history, &Settings::default())?;
-        let by = caught(&judgement, &outcome);
-        let green = by.is_empty() && judgement.verdict == Verdict::Valid;
-        let unknown = match judgement.verdict {
-            Verdict::Unknown(why) if by.is_empty() => Some(why),
-            Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => None,
-        };
-        let took_s = began.elapsed().as_secs_f64();
-        Ok(Found { by, green, unknown, took_s, folder: folder.to_owned() })
+        let found = Found::of(folder, &outcome)?;
+        Ok(Found { took_s: began.elapsed().as_secs_f64(), ..found })
     }
 
     fn options(&self, ground: &Ground, mutant: bool, seed: u64, folder: &Path) -> Options {
@@ -95,9 +86,10 @@ impl Cell {
             nemeses: schedule.kinds(),
             nodes: NODES,
             shards: self.shards,
-            concurrency: CLIENTS,
+            concurrency: self.clients,
             time: Duration::from_secs(self.time_s),
             seed,
+            token: None,
             kind: ground.kind,
             probe: ground.probe.clone(),
             folder: folder.to_owned(),
@@ -110,6 +102,20 @@ impl Cell {
             minima: Minima::default(),
             quiet: true,
         }
+    }
+}
+
+impl Found {
+    /// Judges a run as `jepsen run` does: by what it was asked for, down to the mark of its end.
+    pub(super) fn of(folder: &Path, outcome: &Outcome) -> Result<Self, CommandError> {
+        let (_, _, judgement) = check::judged(folder)?;
+        let by = caught(&judgement, outcome);
+        let green = by.is_empty() && judgement.verdict == Verdict::Valid;
+        let unknown = match judgement.verdict {
+            Verdict::Unknown(why) if by.is_empty() => Some(why),
+            Verdict::Valid | Verdict::Invalid(_) | Verdict::Unknown(_) => None,
+        };
+        Ok(Self { by, green, unknown, took_s: 0.0, folder: folder.to_owned() })
     }
 }
 

@@ -12,6 +12,9 @@ use crate::workload::Workload;
 /// The setting that says how long a lease is.
 pub const ELECTION_MS_MAX: &str = "STEADFAST_ELECTION_MS_MAX";
 
+/// How many clients there are as a rule.
+const CLIENTS: usize = 15;
+
 /// What is broken.
 #[derive(Clone, Copy, Debug)]
 pub enum Faults {
@@ -45,6 +48,8 @@ pub struct Cell {
     pub time_s: u64,
     /// How many shards.
     pub shards: u32,
+    /// How many clients.
+    pub clients: usize,
     /// Settings of the nodes.
     pub settings: &'static [(&'static str, &'static str)],
 }
@@ -53,11 +58,12 @@ use Nemesis::{
     DamagedLog, Kill, OldDirectory, Partition, Pause, PowerCut, PowerCutAll, SlowSync, Snapshot,
     SyncError,
 };
-use Workload::{Register, Set};
+use Workload::{Bank, Register, Set};
 
 const fn cell(mutant: &'static str, by: &'static str, workload: Workload, faults: Faults) -> Cell {
     let expected = Expected::Caught(by);
-    Cell { mutant, expected, workload, faults, time_s: 10, shards: 3, settings: &[] }
+    let (time_s, shards, clients) = (10, 3, CLIENTS);
+    Cell { mutant, expected, workload, faults, time_s, shards, clients, settings: &[] }
 }
 
 impl Cell {
@@ -67,6 +73,10 @@ impl Cell {
 
     const fn on_shards(self, shards: u32) -> Self {
         Self { shards, ..self }
+    }
+
+    const fn with_clients(self, clients: usize) -> Self {
+        Self { clients, ..self }
     }
 
     const fn missed(self) -> Self {
@@ -99,6 +109,9 @@ impl Cell {
 
 /// A leader is cut off for longer than it takes to elect another.
 const LEADER_APART: Faults = Faults::Laid(5000, &[(500, 3500, Partition, Whom::Leader(1))]);
+/// A leader stands still in the middle of a round, with answers on their way, until another leads; then
+/// it finds these answers, and reads that came meanwhile, at once.
+const LEADER_STANDS_STILL: Faults = Faults::Laid(3000, &[(500, 1900, Pause, Whom::Leader(1))]);
 /// A leader is cut off while the others die and come back at once.
 const VOTERS_RESTART: Faults = Faults::Laid(
     7000,
@@ -125,12 +138,18 @@ const VOTER_DIES: Faults = Faults::Laid(9000, &forgets_a_vote(Kill));
 pub const MATRIX: &[Cell] = &[
     cell("follower-read", "linearizable", Register, LEADER_APART),
     cell("no-read-index", "linearizable", Register, LEADER_APART),
+    // Many clients, so that some have asked it when it goes on.
+    cell("read-joins-round", "linearizable", Register, LEADER_STANDS_STILL)
+        .for_s(30)
+        .on_shards(1)
+        .with_clients(45),
     cell("lease-too-long", "linearizable", Register, LEADER_APART),
     Cell {
         settings: &[(ELECTION_MS_MAX, "5000")],
         ..cell("no-restart-guard", "linearizable", Register, VOTERS_RESTART).for_s(21)
     },
     cell("ack-before-quorum", "set", Set, LEADER_APART),
+    cell("ack-before-quorum", "bank", Bank, LEADER_APART),
     cell("ack-before-fsync", "set", Set, POWER),
     cell("ack-before-fsync", "", Set, KILLS).missed(),
     cell("no-fsync", "set", Set, POWER),
@@ -168,6 +187,7 @@ pub const MATRIX: &[Cell] = &[
         Faults::Laid(5000, &[(500, 2500, SyncError, Whom::Leader(1))]),
     ),
     cell("cas-before-replication", "linearizable", Register, LEADER_APART),
+    cell("cas-before-replication", "bank", Bank, LEADER_APART),
     cell("timeout-as-failure", "set", Set, LEADER_APART),
     cell(
         "wiped-node-returns",
@@ -182,16 +202,15 @@ pub const MATRIX: &[Cell] = &[
 /// `STEADFAST_MUTANT=NAME cargo test -p steadfast-raft --features mutants TEST`.
 pub const BY_TEST: &[(&str, &str, &str)] = &[
     (
-        "read-joins-round",
-        "it takes answers that are on their way for as long as an election",
-        "no_read_joins_a_round_that_is_under_way",
-    ),
-    (
         "no-directory-fsync",
         "ext4 keeps a name with the next fsync of any file, which comes before anybody relies on it",
         "nothing_durable_is_lost_and_nothing_else_comes_back",
     ),
-    ("stale-slot-map", "no slot moves yet", "a_slot_that_is_not_owned_is_not_looked_up"),
+    (
+        "stale-slot-map",
+        "no slot moves yet, so no request comes to a shard that does not own its slot",
+        "a_slot_that_is_not_owned_is_not_looked_up",
+    ),
 ];
 
 /// Returns the names of all mutants.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use steadfast_cli::api::cluster::{ClusterView, Role};
+use steadfast_cli::client::token::Token;
 use steadfast_cli::client::{Client, ClientError};
+
+use crate::workload;
 
 /// How long to wait for a node to speak for itself.
 const VIEW_TIMEOUT: Duration = Duration::from_millis(500);
@@ -16,9 +19,9 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Returns one that asks at these endpoints.
-    pub fn new(endpoints: &[String]) -> Result<Self, ClientError> {
-        Ok(Self { client: Client::new(endpoints, Some(VIEW_TIMEOUT))? })
+    /// Returns one that asks at these endpoints, with this token.
+    pub fn new(endpoints: &[String], token: Option<&Token>) -> Result<Self, ClientError> {
+        Ok(Self { client: workload::client(endpoints, Some(VIEW_TIMEOUT), token)? })
     }
 
     /// Returns what each node says that answers.

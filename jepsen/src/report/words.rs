@@ -1,6 +1,6 @@
 //! Operations in words.
 
-use crate::history::{Function, History, Operation, Outcome, Value};
+use crate::history::{Account, Function, History, Operation, Outcome, Value};
 
 /// Returns an operation as one line.
 pub fn operation(history: &History, operation: &Operation) -> String {
@@ -13,6 +13,14 @@ pub fn operation(history: &History, operation: &Operation) -> String {
         Function::Delete => format!("delete {key}"),
         Function::Add => format!("add {asked}"),
         Function::ReadAll => format!("read the set: {}", seen.unwrap_or("?".to_owned())),
+        Function::List => format!("list after {asked}: {}", seen.unwrap_or("?".to_owned())),
+        Function::Transfer => {
+            format!("transfer {asked} in {key}: {}", accounts(&operation.accounts))
+        }
+        Function::Balances => {
+            let seen = operation.told().map(|(_, answer)| accounts(&answer.accounts));
+            format!("balances of {key}: {}", seen.unwrap_or("?".to_owned()))
+        }
         Function::Fault | Function::Heal | Function::Compare | Function::End => String::new(),
     };
     let began = ms(operation.call.time_ns);
@@ -44,6 +52,15 @@ pub fn value(value: &Value) -> String {
         Value::Pair(old, new) => format!("{} -> {new}", one(old)),
         Value::Many(values) => format!("{} elements", values.len()),
     }
+}
+
+/// Returns what is in accounts: `#0 has 95 by 7`.
+fn accounts(accounts: &[Account]) -> String {
+    if accounts.is_empty() {
+        return "nothing".to_owned();
+    }
+    let one = |it: &Account| format!("#{} has {} by {}", it.account, it.balance, it.by);
+    accounts.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns a time in milliseconds.

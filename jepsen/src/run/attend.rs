@@ -18,11 +18,12 @@ use crate::nemesis::cluster::Observer;
 use crate::nemesis::driver::Tally;
 use crate::nemesis::schedule::Schedule;
 use crate::nemesis::transfer::follow;
-use crate::workload::{Shared, Target, Workload};
+use crate::workload::{self, Shared, Target, Workload};
 
 /// Drives a cluster that is there already. Nothing of it is broken, but its leaders may be moved.
 pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, RunError> {
-    let client = Client::new(endpoints, None).map_err(|error| cluster(&error))?;
+    let token = options.token.as_ref();
+    let client = workload::client(endpoints, None, token).map_err(|error| cluster(&error))?;
     let (mut targets, mut shards, mut known) = (Vec::new(), 0, Vec::new());
     for endpoint in endpoints {
         let view = client.view(endpoint).await.map_err(|error| cluster(&error))?;
@@ -37,14 +38,15 @@ pub async fn attend(options: &Options, endpoints: &[String]) -> Result<Outcome, 
     let all = with_others(&client, &targets, &known).await;
     let recorder = recorder(&options.folder)?;
     let reached: Vec<_> = all.iter().map(|node| node.endpoint.clone()).collect();
-    let observer = Observer::new(&reached).map_err(|error| cluster(&error))?;
-    let compare = Compare::new(&all, &recorder).map_err(|error| cluster(&error))?;
+    let observer = Observer::new(&reached, token).map_err(|error| cluster(&error))?;
+    let compare = Compare::new(&all, &recorder, token).map_err(|error| cluster(&error))?;
     let ids: Vec<_> = all.iter().map(|node| node.id).collect();
     // Keys of nobody else: those of two runs differ by their seed and their process.
     let prefix = format!("jepsen/{:x}-{:x}/", options.seed, std::process::id());
     say(options.quiet, &format!("keys begin with {prefix}, and are deleted in the end"));
     let keys = options.workload.keys(shards);
-    let shared = Arc::new(Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, keys));
+    let shared = Shared::new(Arc::clone(&recorder), targets, prefix, options.seed, keys);
+    let shared = Arc::new(shared.with_token(options.token.clone()));
     let main_ms = u64::try_from(options.time.as_millis()).unwrap_or(u64::MAX);
     let schedule = options
         .schedule

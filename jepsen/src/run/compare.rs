@@ -6,13 +6,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast_cli::client::token::Token;
 use steadfast_cli::client::{Client, ClientError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::history::{Recorder, Replica};
 use crate::nemesis::cluster::Observer;
-use crate::workload::Target;
+use crate::workload::{self, Target};
 
 /// Time between two looks while things break, each at one shard.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -32,10 +33,14 @@ pub(super) struct Compare {
 }
 
 impl Compare {
-    /// Returns one that asks these nodes.
-    pub(super) fn new(nodes: &[Target], recorder: &Arc<Recorder>) -> Result<Self, ClientError> {
+    /// Returns one that asks these nodes, with this token.
+    pub(super) fn new(
+        nodes: &[Target],
+        recorder: &Arc<Recorder>,
+        token: Option<&Token>,
+    ) -> Result<Self, ClientError> {
         let endpoints: Vec<_> = nodes.iter().map(|node| node.endpoint.clone()).collect();
-        let client = Client::new(&endpoints, Some(ANSWER_MAX))?;
+        let client = workload::client(&endpoints, Some(ANSWER_MAX), token)?;
         Ok(Self { client, nodes: nodes.to_vec(), recorder: Arc::clone(recorder) })
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn found(env: &mut Env, shards: u32) -> Result<Observer, RunErr
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    let observer = Observer::new(&endpoints).map_err(|error| cluster(&error))?;
+    let observer = Observer::new(&endpoints, None).map_err(|error| cluster(&error))?;
     match wait_whole(&observer).await {
         Some(_) => Ok(observer),
         None => Err(RunError::Cluster(format!("not every node served within {SERVE_MAX:?}"))),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use steadfast_cli::client::token::Token;
 
 use crate::checker::coverage::Minima;
 use crate::env::Kind;
@@ -37,6 +38,8 @@ pub struct Options {
     pub time: Duration,
     /// What everything random is drawn from.
     pub seed: u64,
+    /// What nodes that are there already want to see. Those of our own want nothing.
+    pub token: Option<Token>,
     /// Where nodes live.
     pub kind: Kind,
     /// The run's folder, absolute, which exists and is empty.

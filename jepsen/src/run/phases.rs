@@ -48,7 +48,7 @@ pub async fn run(options: &Options) -> Result<Outcome, RunError> {
         options.seed,
         options.workload.keys(options.shards),
     ));
-    let compare = Compare::new(&shared.nodes, &recorder).map_err(|error| cluster(&error))?;
+    let compare = Compare::new(&shared.nodes, &recorder, None).map_err(|error| cluster(&error))?;
     let mut driver = Driver::new(env, observer.clone(), options.shards, Arc::clone(&recorder));
     if schedule.kinds().contains(&Nemesis::OldDirectory) {
         driver.keep_directories()?;
@@ -92,7 +92,7 @@ fn left(env: &Env) -> Result<(Vec<u32>, Observer), RunError> {
     let left = env.nodes.iter().filter(|node| node.refused.is_none());
     let (ids, endpoints): (Vec<_>, Vec<_>) =
         left.map(|node| (node.place.id, node.endpoint())).unzip();
-    Ok((ids, Observer::new(&endpoints).map_err(|error| cluster(&error))?))
+    Ok((ids, Observer::new(&endpoints, None).map_err(|error| cluster(&error))?))
 }
 
 /// Writes down the faults and how the run is to be judged, before it begins.

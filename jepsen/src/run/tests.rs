@@ -19,6 +19,7 @@ fn demanded(nemeses: &[Nemesis], seconds: u64) -> Minima {
         concurrency: 1,
         time: Duration::from_secs(seconds),
         seed: 1,
+        token: None,
         kind: Kind::Local,
         folder: "/nowhere".into(),
         program: "/nowhere".into(),

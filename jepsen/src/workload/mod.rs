@@ -5,7 +5,8 @@
 //! | `register` | read in all three modes, write, compare-and-swap and delete a few keys at a time | each key is one register: linearizable, or as fresh as the mode promises |
 //! | `cas` | compare-and-swap few keys by versions that are often old, and read, write and delete them | the same, and what a refusal shows is true |
 //! | `ttl` | write keys for 50 ms to 5 s, or for good, and read them in all three modes | a key expires by log time: not earlier, not later, and for ever |
-//! | `set` | add elements, each a key of its own; at the end every key is read through every node | an element that was acknowledged is in the set, one that certainly failed is not |
+//! | `bank` | move money between accounts of one slot, and read all of them at once | no money is made or lost, and each reading is of one state |
+//! | `set` | add elements, each a key of its own, and list them; at the end all through every node | an element that was acknowledged is in the set, one that certainly failed is not |
 //!
 //! Values come from one counter, so each says which write it is of. Clients wait for one answer
 //! before they ask again, and are many: some ask any node, some stick to one, some go to the leader by a
@@ -16,20 +17,22 @@
 //!   answer     what an answer means: ok, fail or info
 //!   session    one client
 //!   keys       which keys they use
-//!   register, cas, ttl, set    what sessions do
+//!   register, cas, ttl, set, bank    what sessions do
 //! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use steadfast_cli::client::Client;
 use steadfast_cli::client::kv::Condition;
+use steadfast_cli::client::token::Token;
+use steadfast_cli::client::{Client, ClientError};
 use tokio::task::JoinSet;
 
 use crate::history::{Mode, Recorder};
 
 pub mod answer;
+mod bank;
 mod cas;
 mod keys;
 mod register;
@@ -57,6 +60,8 @@ pub enum Workload {
     Ttl,
     /// Elements that are added, and must stay.
     Set,
+    /// Money that is moved between accounts, several keys at once.
+    Bank,
 }
 
 /// A node that clients ask.
@@ -91,6 +96,8 @@ pub struct Shared {
     seed: u64,
     /// What all keys of the run begin with.
     prefix: String,
+    /// What nodes want to see, if they want anything.
+    token: Option<Token>,
     stop: AtomicBool,
     processes: AtomicU64,
     values: AtomicU64,
@@ -112,11 +119,18 @@ impl Shared {
             counts: Counts::default(),
             seed,
             prefix,
+            token: None,
             stop: AtomicBool::new(false),
             processes: AtomicU64::new(0),
             values: AtomicU64::new(1),
             keys,
         }
+    }
+
+    /// Returns the same, of nodes that want this token.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        Self { token, ..self }
     }
 
     fn next_process(&self) -> u64 {
@@ -136,6 +150,16 @@ impl Shared {
     }
 }
 
+/// Returns a client of these nodes that shows the token, if there is one.
+pub fn client(
+    endpoints: &[String],
+    timeout: Option<Duration>,
+    token: Option<&Token>,
+) -> Result<Client, ClientError> {
+    let client = Client::new(endpoints, timeout)?;
+    Ok(token.map_or(client.clone(), |token| client.with_token(token.clone())))
+}
+
 impl Workload {
     /// Returns the keys of a run with so many shards.
     pub fn keys(self, shards: u32) -> Keys {
@@ -146,6 +170,7 @@ impl Workload {
             // Time between two writes of a key; and one of unknown outcome spoils what comes after.
             Self::Ttl => Keys::new(shards, shards.saturating_mul(10), 150),
             Self::Set => Keys::new(shards, 1, 1),
+            Self::Bank => Keys::new(shards, shards, 2000),
         }
     }
 
@@ -155,7 +180,7 @@ impl Workload {
             Self::Register | Self::Cas | Self::Ttl => {
                 &[Mode::Linearizable, Mode::Lease, Mode::Stale]
             }
-            Self::Set => &[Mode::Linearizable],
+            Self::Set | Self::Bank => &[Mode::Linearizable],
         }
     }
 
@@ -166,6 +191,7 @@ impl Workload {
             Self::Cas => "cas",
             Self::Ttl => "ttl",
             Self::Set => "set",
+            Self::Bank => "bank",
         }
     }
 
@@ -179,6 +205,7 @@ impl Workload {
                 Self::Cas => clients.spawn(cas::run(session)),
                 Self::Ttl => clients.spawn(ttl::run(session)),
                 Self::Set => clients.spawn(set::run(session)),
+                Self::Bank => clients.spawn(bank::run(session)),
             };
         }
         clients
@@ -196,6 +223,7 @@ impl Workload {
             Self::Register | Self::Cas => keys::read_all(shared).await,
             Self::Ttl => ttl::read_all(shared).await,
             Self::Set => set::read_all(shared).await,
+            Self::Bank => bank::read_all(shared).await,
         }
     }
 
@@ -204,12 +232,15 @@ impl Workload {
     /// That is no part of the history.
     pub async fn clean(self, shared: &Shared, client: &Client) {
         let keys = match self {
-            Self::Register | Self::Cas | Self::Ttl => shared.keys.used(),
+            Self::Register | Self::Cas | Self::Ttl | Self::Bank => shared.keys.used(),
             Self::Set => shared.values.load(Ordering::Relaxed),
         };
-        for number in 0..keys {
-            // What is left is named like the run, and harmless.
-            drop(client.delete(shared.key(number).as_bytes(), &Condition::Always).await);
+        for key in (0..keys).map(|number| shared.key(number)) {
+            let keys = if self == Self::Bank { bank::accounts(&key) } else { vec![key] };
+            for key in keys {
+                // What is left is named like the run, and harmless.
+                drop(client.delete(key.as_bytes(), &Condition::Always).await);
+            }
         }
     }
 }

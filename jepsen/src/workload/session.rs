@@ -8,12 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use steadfast_cli::api::list::ListItem;
 use steadfast_cli::client::kv::{Condition, Facts, Level};
+use steadfast_cli::client::list::Listing;
 use steadfast_cli::client::{Client, ClientError};
 
 use super::Shared;
 use super::answer::{Verdict, judge};
-use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Value};
+use crate::history::{Answer, Begun, Call, End, Function, Kind, Mode, Page, Value};
 
 /// Timeouts of requests. Clients take them in turn.
 const TIMEOUTS_MS: [u64; 4] = [200, 300, 400, 500];
@@ -22,7 +24,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 /// Keys whose leader a client remembers.
 const LEADERS_MAX: usize = 1000;
 /// What stands for a value that is none of ours. Nobody writes it, so judges see it.
-const FOREIGN: u64 = u64::MAX;
+pub(super) const FOREIGN: u64 = u64::MAX;
 
 /// One client.
 #[derive(Debug)]
@@ -81,7 +83,8 @@ impl Session {
     fn with(shared: &Arc<Shared>, number: usize, asks: Asks, timeout_ms: u64) -> Self {
         let timeout = Some(Duration::from_millis(timeout_ms));
         let client = |node: &super::Target| {
-            let client = Client::new(std::slice::from_ref(&node.endpoint), timeout)
+            let endpoint = std::slice::from_ref(&node.endpoint);
+            let client = super::client(endpoint, timeout, shared.token.as_ref())
                 .expect("endpoints were checked when the run began");
             if matches!(asks, Asks::Leader(_)) { client.direct() } else { client }
         };
@@ -149,6 +152,48 @@ impl Session {
         self.put(call, element, Condition::Always).await.map_or_else(|kind| kind, |_| Kind::Ok)
     }
 
+    /// Returns whether it may ask for lists: nodes that must not pass requests on refuse them, for a
+    /// page has the leaders of all shards.
+    pub fn lists(&self) -> bool {
+        !matches!(self.asks, Asks::Leader(_))
+    }
+
+    /// Reads a page of the set: of so many elements, after this one, which the cursor says too. Returns
+    /// its last element, and the cursor of the next.
+    pub async fn list(
+        &mut self,
+        limit: u32,
+        after: Value,
+        cursor: Option<&str>,
+    ) -> Result<(Option<u64>, Option<String>), Kind> {
+        let prefix = self.shared.prefix.clone().into_bytes();
+        let listing = Listing { prefix, values: true, limit: Some(limit) };
+        let mode = Some(Mode::Linearizable);
+        let call = Call { key: None, mode, ..self.call(Function::List, "", after) };
+        let (client, begun) = self.begin(call);
+        let answer = client.list(&listing, cursor).await;
+        let elements: Vec<_> = answer.iter().flat_map(|page| &page.items).collect();
+        let elements: Vec<_> = elements.into_iter().map(|item| self.element(item)).collect();
+        let next = answer.as_ref().ok().and_then(|page| page.cursor.clone());
+        let last = elements.last().copied();
+        let answer = answer.map(|page| {
+            let shards = page.shards.iter().map(|it| (it.shard, it.applied.0)).collect();
+            let page = Some(Page { more: page.cursor.is_some(), shards });
+            Answer { value: Value::Many(elements), mode, page, ..Answer::default() }
+        });
+        match self.end(begun, answer, false).await {
+            Kind::Ok => Ok((last, next)),
+            kind @ (Kind::Fail | Kind::Info | Kind::Invoke) => Err(kind),
+        }
+    }
+
+    /// Returns the element that a key in a list stands for: what it holds, if that is what it must.
+    fn element(&self, item: &ListItem) -> u64 {
+        let element = number(item.value.as_deref().unwrap_or_default().as_bytes());
+        let is_its = item.key.as_ref() == Some(&self.shared.key(element));
+        if is_its { element } else { FOREIGN }
+    }
+
     async fn put(&mut self, call: Call, value: u64, condition: Condition) -> Result<Saw, Kind> {
         let (key, noted) = (call.key.clone().unwrap_or_default(), call.value.clone());
         let ttl_ms = call.ttl_ms;
@@ -181,15 +226,16 @@ impl Session {
         self.end(begun, answer, true).await
     }
 
-    fn call(&self, function: Function, key: &str, value: Value) -> Call {
+    pub(super) fn call(&self, function: Function, key: &str, value: Value) -> Call {
         let key = Some(key.to_owned());
         let process = self.process;
         let (mode, ttl_ms, node, counts_on) = (None, None, None, None);
-        Call { process, function, key, value, mode, ttl_ms, node, counts_on }
+        let accounts = Vec::new();
+        Call { process, function, key, value, mode, ttl_ms, node, counts_on, accounts }
     }
 
     /// Learns who leads a key, from an answer or a refusal; from silence that the one who led may not.
-    fn learn(&mut self, key: &str, answer: Result<&Facts, &ClientError>) {
+    pub(super) fn learn(&mut self, key: &str, answer: Result<&Facts, &ClientError>) {
         let Asks::Leader(leaders) = &mut self.asks else { return };
         if LEADERS_MAX <= leaders.len() {
             leaders.clear();
@@ -206,7 +252,7 @@ impl Session {
     }
 
     /// Chooses whom to ask, and notes that it begins.
-    fn begin(&mut self, call: Call) -> (Client, Begun) {
+    pub(super) fn begin(&mut self, call: Call) -> (Client, Begun) {
         let node = match &self.asks {
             Asks::One(node) => Some(*node),
             Asks::Any => None,
@@ -221,7 +267,7 @@ impl Session {
     }
 
     /// Notes how it ended.
-    async fn end(
+    pub(super) async fn end(
         &mut self,
         begun: Begun,
         answer: Result<Answer, ClientError>,
@@ -240,9 +286,7 @@ impl Session {
         // A condition that does not hold was decided by a leader; anybody else would refuse again.
         if let Some(current) = error.current().filter(|_| kind == Kind::Fail) {
             let answer = Answer { revision: current.revision, ..sourced(&current.facts) };
-            recorder.complete(begun, End::Refused(why, answer));
-            counts.fail.fetch_add(1, Ordering::Relaxed);
-            return kind;
+            return self.refused(begun, why, answer);
         }
         if kind == Kind::Info {
             recorder.complete(begun, End::Info(why));
@@ -257,8 +301,17 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Notes that a condition did not hold, and what there is instead.
+    pub(super) fn refused(&self, begun: Begun, why: String, answer: Answer) -> Kind {
+        self.shared.recorder.complete(begun, End::Refused(why, answer));
+        self.shared.counts.fail.fetch_add(1, Ordering::Relaxed);
+        Kind::Fail
+    }
+}
+
 /// Returns the part of an answer that says where it comes from.
-fn sourced(facts: &Facts) -> Answer {
+pub(super) fn sourced(facts: &Facts) -> Answer {
     Answer {
         node: Some(facts.node),
         shard: Some(facts.shard),
@@ -271,7 +324,7 @@ fn sourced(facts: &Facts) -> Answer {
 }
 
 /// Returns what an answer promises.
-fn promise(facts: &Facts) -> Option<Mode> {
+pub(super) fn promise(facts: &Facts) -> Option<Mode> {
     match facts.consistency.as_str() {
         "linearizable" => Some(Mode::Linearizable),
         "lease" => Some(Mode::Lease),

@@ -10,6 +10,7 @@ use super::gather::Unanswered;
 use super::outcome::Lost;
 use super::propose::{Done, Overload};
 use super::read::Unconfirmed;
+use crate::command::transaction::{Check, Test};
 use crate::command::{Command, Condition};
 use crate::mutant::Mutant;
 use crate::state::{State, Stored};
@@ -180,7 +181,8 @@ impl Shard {
         }))
     }
 
-    /// Decides a condition by the state here, as a mutant does, and takes it off where it holds.
+    /// Decides a condition by the state here, as a mutant does, and takes it off where it holds; of a
+    /// transaction all of them, where all hold.
     fn decide_here(&self, mut command: Command) -> Command {
         if let Command::Put { key, condition, .. } | Command::Delete { key, condition } =
             &mut command
@@ -197,6 +199,23 @@ impl Shard {
             };
             if holds {
                 *condition = Condition::Always;
+            }
+        }
+        if let Command::Transact(transaction) = &mut command {
+            let content = self.content();
+            let holds = |check: &Check| {
+                let stored = content.state.get(&check.key).ok().flatten();
+                match &check.test {
+                    Test::Absent => stored.is_none(),
+                    Test::Present => stored.is_some(),
+                    Test::RevisionIs(revision) => {
+                        stored.is_some_and(|it| it.revision() == *revision)
+                    }
+                    Test::ValueIs(value) => stored.is_some_and(|it| it.value() == *value),
+                }
+            };
+            if transaction.checks.iter().all(holds) {
+                transaction.checks.clear();
             }
         }
         command

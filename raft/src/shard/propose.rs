@@ -265,7 +265,7 @@ impl ProposeLoop {
         self.counts.proposed(commands.len());
         let entry = Entry { stamp, expired_max: limits::EXPIRED_PER_ENTRY_MAX, commands };
         // Of clients alone: without a map there would be no cluster to lie.
-        let of_client = |it: &Command| matches!(it, Command::Put { .. } | Command::Delete { .. });
+        let of_client = |it: &Command| !matches!(it, Command::Own { .. } | Command::Meta(_));
         if Mutant::AckBeforeQuorum.is_on() && entry.commands.iter().any(of_client) {
             replies = self.answer_early(&entry, replies).await;
         }

@@ -9,7 +9,7 @@ use crate::judge::{Settings, judge};
 
 /// A history, written down operation by operation.
 #[derive(Default)]
-struct Script {
+pub(super) struct Script {
     pairing: Pairing,
     index: u64,
     ms: u64,
@@ -17,13 +17,13 @@ struct Script {
 
 impl Script {
     /// Goes on at this time.
-    fn at(mut self, ms: u64) -> Self {
+    pub(super) fn at(mut self, ms: u64) -> Self {
         self.ms = ms;
         self
     }
 
     /// Adds an event; the time goes on by 1 ms.
-    fn event(mut self, members: &str) -> Self {
+    pub(super) fn event(mut self, members: &str) -> Self {
         let (index, time) = (self.index, self.ms * 1_000_000);
         let line = format!("{{\"index\":{index},\"time\":{time},{members}}}");
         let event: Event = serde_json::from_str(&line).expect(&line);
@@ -33,7 +33,7 @@ impl Script {
     }
 
     /// Adds an operation that is done at once: what both its events say, and the end alone.
-    fn ok(self, both: &str, end: &str) -> Self {
+    pub(super) fn ok(self, both: &str, end: &str) -> Self {
         let invoked = self.event(&format!("\"process\":1,\"type\":\"invoke\",{both}"));
         // The value that was read replaces the one that was asked with.
         let comma = if end.is_empty() { "" } else { "," };
@@ -51,13 +51,13 @@ impl Script {
     }
 
     /// What one checker says.
-    fn says(self, checker: &str) -> Option<Finding> {
+    pub(super) fn says(self, checker: &str) -> Option<Finding> {
         let judgement = judge(&self.history(), &Settings::default());
         judgement.findings.into_iter().find(|finding| finding.checker == checker)
     }
 
     #[track_caller]
-    fn is(self, checker: &str, word: &str, why: &str) {
+    pub(super) fn is(self, checker: &str, word: &str, why: &str) {
         let found = self.says(checker).expect("it has something to say");
         assert_eq!(found.verdict.word(), word, "{found:?}");
         let said = match &found.verdict {
@@ -69,7 +69,7 @@ impl Script {
     }
 }
 
-fn begin() -> Script {
+pub(super) fn begin() -> Script {
     Script::default()
 }
 

@@ -10,8 +10,10 @@ use super::witness::{Doubt, witness};
 use super::zones::{Zones, zones};
 
 mod agree;
+mod banks;
 mod corpus;
 mod judged;
+mod lists;
 mod oracle;
 mod simulated;
 mod small;

@@ -59,7 +59,7 @@ impl Profile {
                 Cell::new(Workload::Set, &[BitFlip], 6),
                 Cell::new(Workload::Register, &[Truncate], 6),
                 Cell::new(Workload::Set, &[PowerCut, PowerCutAll], 10),
-                Cell::new(Workload::Register, &[DiskFull, DiskFreeze, SyncError], 22),
+                Cell::new(Workload::Bank, &[DiskFull, DiskFreeze, SyncError], 22),
                 Cell::new(Workload::Set, &[SlowSync, OldDirectory, DamagedLog], 22),
             ],
             Self::Nightly => {

@@ -207,6 +207,7 @@ impl Common {
             concurrency: CONCURRENCY,
             time: cell.time,
             seed: self.seed.wrapping_add(u64::from(attempt) - 1),
+            token: None,
             kind: self.kind,
             folder,
             program: self.program.clone(),
