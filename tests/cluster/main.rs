@@ -10,6 +10,7 @@
 //!   data         counting, transactions, many keys at once
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
+//!   documents    every command that the documents show
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -26,6 +27,7 @@ mod client;
 mod data;
 mod dev;
 mod directories;
+mod documents;
 mod founding;
 mod harness;
 mod http;
