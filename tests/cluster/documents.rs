@@ -7,6 +7,8 @@
 //!                <!-- no-run: REASON -->
 //! ```
 //!
+//! And the page of metrics is compared with what a node exposes.
+//!
 //! `# -> TEXT, TEXT` behind a command says what it prints, among other things. Other fences that
 //! name a shell fail the test, so that no block goes by unseen.
 
@@ -18,7 +20,7 @@ use rustix::process::Signal;
 
 use crate::dev::Dev;
 use crate::eventually;
-use crate::harness::turn;
+use crate::harness::{Cluster, SMALL, turn};
 use crate::process::{PROGRAM, free_base};
 
 /// Commands that the documents show at least. Fewer means that they were not found.
@@ -230,4 +232,35 @@ fn a_cluster_is_founded_with_a_token_as_the_documents_say() {
         });
     }
     assert_eq!(machines.nodes.len(), 3, "they were started");
+}
+
+/// What a node exposes, a row for each metric: name, kind, labels, help.
+fn metrics_table(exposed: &str) -> String {
+    let mut rows = String::new();
+    for (name, help) in exposed.lines().filter_map(|it| it.strip_prefix("# HELP ")?.split_once(' '))
+    {
+        let kind = exposed.lines().find_map(|it| it.strip_prefix(&format!("# TYPE {name} ")));
+        let kind = kind.expect("each has a type");
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let sample = exposed.lines().find(|it| it.starts_with(name)).expect("each has a sample");
+        let labels = sample.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        let labels = labels.map_or("", |(labels, _)| labels).split(',');
+        let labels = labels.filter_map(|label| label.split_once('=').map(|(name, _)| name));
+        let labels: Vec<_> = labels.filter(|label| *label != "le").collect();
+        let (labels, help) = (labels.join(", "), help.trim_end_matches('.'));
+        rows.push_str(&format!("| `{name}{suffix}` | {kind} | {labels} | {help} |\n"));
+    }
+    rows
+}
+
+#[test]
+fn the_document_has_every_metric_of_a_node() {
+    let cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"v");
+    let exposed = cluster.client(0).send("GET", "/metrics", &[], b"").expect("an answer").text();
+    let table = metrics_table(&exposed);
+    assert!(table.contains("`steadfast_log_room_bytes` | gauge |"), "{table}");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let document = fs::read_to_string(document).expect("it is there");
+    assert!(document.contains(&table), "docs/metrics.md must have this table:\n{table}");
 }
