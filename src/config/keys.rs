@@ -141,13 +141,13 @@ mod tests {
         assert_eq!(listed, known);
         let row = |key: &Key| {
             let flag = if key.flag {
-                format!(" `--{}` ", key.name.replace('_', "-"))
+                format!("<br>`--{}`", key.name.replace('_', "-"))
             } else {
-                " ".to_owned()
+                String::new()
             };
             let variable = format!("{PREFIX}{}", key.name.to_uppercase());
             let Key { name, default, unit, what, .. } = key;
-            format!("| `{name}` |{flag}| `{variable}` | {unit} | {default} | {what} |\n")
+            format!("| `{name}`{flag}<br>`{variable}` | {unit} | {default} | {what} |\n")
         };
         let table: String = KEYS.iter().map(row).collect();
         let document = include_str!("../../docs/settings.md");

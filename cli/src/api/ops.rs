@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::key::from_key64;
 use super::number::Exact;
 use super::schema::{BASE64URL, BASE64URL_OR_NONE, DURATION, one_of, one_of_each};
 use super::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -22,6 +23,28 @@ pub enum Op {
     Delete(DeleteOp),
     /// Adds to a number.
     Incr(IncrOp),
+}
+
+impl Op {
+    /// Returns the key that it is about, if that can be read.
+    pub fn key(&self) -> Option<Vec<u8>> {
+        let (key, key64) = match self {
+            Self::Get(it) => (&it.key, &it.key64),
+            Self::Put(it) => (&it.key, &it.key64),
+            Self::Delete(it) => (&it.key, &it.key64),
+            Self::Incr(it) => (&it.key, &it.key64),
+        };
+        named(key.as_ref(), key64.as_ref())
+    }
+}
+
+/// Returns the key that is named as text, or else as base64url.
+pub(crate) fn named(key: Option<&String>, key64: Option<&String>) -> Option<Vec<u8>> {
+    match (key, key64) {
+        (Some(key), _) => Some(key.clone().into_bytes()),
+        (None, Some(key64)) => from_key64(key64.as_bytes()),
+        (None, None) => None,
+    }
 }
 
 /// Which key to read.

@@ -219,6 +219,12 @@ pub(super) const CODES: &[Code] = &[
         "`Allow` lists those that it knows",
     ),
     code(
+        "no-answer",
+        &[503],
+        "a client's own word, of an item: the node that it went to did not answer",
+        "ask again for that key",
+    ),
+    code(
         "no-cluster",
         &[503],
         "the node belongs to no cluster",
