@@ -91,6 +91,19 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_every_exit_code() {
+        let document = include_str!("../../docs/troubleshooting.md");
+        let rows = document.split("## Exit codes").nth(1).expect("it has them").lines();
+        let rows = rows.filter_map(|row| row.strip_prefix("| ")?.split(' ').next());
+        let documented: Vec<u8> = rows.filter_map(|number| number.parse().ok()).collect();
+        let helped = HELP.split_whitespace().filter_map(|word| word.parse().ok());
+        let mut helped: Vec<u8> = helped.collect();
+        helped.sort_unstable();
+        assert_eq!(documented, helped);
+        assert_eq!(helped.last(), Some(&(Exit::Undecided as u8)));
+    }
+
+    #[test]
     fn problems_have_exit_codes() {
         check(404, code::KEY_NOT_FOUND, Outcome::NotApplied, Exit::NotFound);
         check(404, code::NO_SUCH_SHARD, Outcome::NotApplied, Exit::NotFound);

@@ -16,52 +16,83 @@ pub(crate) struct Key {
     /// Whether there is a flag of that name.
     pub(crate) flag: bool,
     pub(crate) default: &'static str,
+    /// What its value is.
+    pub(crate) unit: &'static str,
     pub(crate) what: &'static str,
 }
 
-const fn flag(name: &'static str, default: &'static str, what: &'static str) -> Key {
-    Key { name, flag: true, default, what }
+const fn flag(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    what: &'static str,
+) -> Key {
+    Key { name, flag: true, default, unit, what }
 }
 
-const fn no_flag(name: &'static str, default: &'static str, what: &'static str) -> Key {
-    Key { name, flag: false, default, what }
+const fn no_flag(
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+    what: &'static str,
+) -> Key {
+    Key { name, flag: false, default, unit, what }
 }
 
 /// All settings, in the order in which they are documented.
 pub(crate) const KEYS: &[Key] = &[
-    flag("data", "none; required", "the data directory"),
-    flag("http", "127.0.0.1:7301", "where to listen for clients"),
-    flag("peer", "127.0.0.1:7401", "where to listen for the other nodes"),
-    flag("advertise_http", "as `http`", "where clients reach this node"),
-    flag("advertise_peer", "as `peer`", "where the other nodes reach this one"),
-    flag("insecure", "false", "listen on addresses that other machines reach, without a token"),
-    flag("token_file", "none", "what clients and nodes must know: [the token](#token)"),
+    flag("data", "none; required", "path", "the data directory"),
+    flag("http", "127.0.0.1:7301", "address", "where to listen for clients"),
+    flag("peer", "127.0.0.1:7401", "address", "where to listen for the other nodes"),
+    flag("advertise_http", "as `http`", "host:port", "where clients reach this node"),
+    flag("advertise_peer", "as `peer`", "host:port", "where the other nodes reach this one"),
+    flag(
+        "insecure",
+        "false",
+        "true or false",
+        "listen on addresses that other machines reach, without a token",
+    ),
+    flag(
+        "token_file",
+        "none",
+        "path",
+        "what clients and nodes must know: [the token](operate.md#the-token)",
+    ),
     flag(
         "memory_max",
         "none",
+        "bytes",
         "refuse writes that would make the data on this node, of all shards together, larger; at \
          least 1MiB",
     ),
-    no_flag("heartbeat_ms", "100", "time between a leader's heartbeats; at least 10"),
+    no_flag(
+        "heartbeat_ms",
+        "100",
+        "milliseconds",
+        "time between a leader's heartbeats; at least 10",
+    ),
     no_flag(
         "election_ms_min",
         "400",
+        "milliseconds",
         "least time without a leader before a follower campaigns; at least 3 heartbeats",
     ),
     no_flag(
         "election_ms_max",
         "600",
+        "milliseconds",
         "most such time, at most a minute; also the lease: so long after its start a node takes no \
          part in elections",
     ),
-    no_flag("segment_bytes", "64MiB", "size of a segment of the log; 16MiB to 1GiB"),
+    no_flag("segment_bytes", "64MiB", "bytes", "size of a segment of the log; 16MiB to 1GiB"),
     no_flag(
         "segments_max",
         "8",
+        "count",
         "segments past which shards that pin the oldest must snapshot; at twice as many, writes are \
          refused",
     ),
-    no_flag("log_memory_bytes_max", "192MiB", "log entries kept in memory; at least 8MiB"),
+    no_flag("log_memory_bytes_max", "192MiB", "bytes", "log entries kept in memory; at least 8MiB"),
 ];
 
 /// Returns the hint to add to a refusal of a key that is not known, or nothing.
@@ -110,15 +141,21 @@ mod tests {
         assert_eq!(listed, known);
         let row = |key: &Key| {
             let flag = if key.flag {
-                format!(" `--{}` ", key.name.replace('_', "-"))
+                format!("<br>`--{}`", key.name.replace('_', "-"))
             } else {
-                " ".to_owned()
+                String::new()
             };
-            format!("| `{}` |{flag}| {} | {} |\n", key.name, key.default, key.what)
+            let variable = format!("{PREFIX}{}", key.name.to_uppercase());
+            let Key { name, default, unit, what, .. } = key;
+            format!("| `{name}`{flag}<br>`{variable}` | {unit} | {default} | {what} |\n")
         };
         let table: String = KEYS.iter().map(row).collect();
-        let document = include_str!("../../docs/operate.md");
-        assert!(document.contains(&table), "docs/operate.md must have this table:\n{table}");
+        let document = include_str!("../../docs/settings.md");
+        assert!(document.contains(&table), "docs/settings.md must have this table:\n{table}");
+        for variable in OTHERS.iter().chain([&CONFIG_ENV]) {
+            let row = format!("\n| `{variable}` | ");
+            assert!(document.contains(&row), "docs/settings.md lacks {variable}");
+        }
     }
 
     #[test]

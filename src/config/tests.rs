@@ -254,6 +254,7 @@ fn both_ends_agree_on_values_timeouts_and_slots() {
     use steadfast_cli::api;
     use steadfast_raft::words::{Key, Slot};
     assert_eq!(limits::VALUE_BYTES_MAX, api::VALUE_BYTES_MAX);
+    assert_eq!(limits::KEY_BYTES_MAX, api::KEY_BYTES_MAX);
     assert_eq!(limits::READ_TIMEOUT_DEFAULT, api::READ_TIMEOUT_DEFAULT);
     assert_eq!(limits::WRITE_TIMEOUT_DEFAULT, api::WRITE_TIMEOUT_DEFAULT);
     assert_eq!(Slot::COUNT, api::slot::COUNT);

@@ -1,10 +1,12 @@
 //! The Rust client at a real cluster: it finds leaders by itself, and its examples do what they say.
 
+use steadfast_cli::api::ops::{Op, OpResult, PutOp};
 use steadfast_cli::api::problem::Outcome;
 use steadfast_cli::api::routing::Routing;
 use steadfast_cli::api::slot;
 use steadfast_cli::client::Client;
 use steadfast_cli::client::kv::{Condition, Level};
+use steadfast_cli::client::list::Listing;
 
 use crate::eventually;
 use crate::harness::{Cluster, SMALL};
@@ -117,6 +119,48 @@ fn a_client_that_knows_one_node_goes_to_every_leader() {
     let stored: Vec<_> = (0..3).map(|node| requests(node, 201)).collect();
     assert_eq!(stored.iter().sum::<u64>(), 60);
     assert!(stored.iter().all(|count| 0 < *count), "each node leads something: {stored:?}");
+}
+
+#[test]
+fn many_keys_go_to_their_leaders_and_come_back_in_order_while_one_dies() {
+    let mut cluster = Cluster::found_with(SMALL, SHARDS);
+    all_led(&cluster);
+    let requests = |node: usize, route: &str| {
+        let name = format!("steadfast_http_requests_total{{route=\"{route}\",");
+        let metrics = cluster.client(node).send("GET", "/metrics", &[], b"").expect("metrics");
+        metrics.text().lines().filter(|line| line.starts_with(&name)).count()
+    };
+    let client = client(&cluster, 0).routed();
+    let runtime = runtime();
+    let keys: Vec<_> = (0..200).map(|n| format!("many{n}").into_bytes()).collect();
+    let put = |key: &Vec<u8>| {
+        let key = String::from_utf8(key.clone()).ok();
+        Op::Put(PutOp { value: key.clone(), key, ..PutOp::default() })
+    };
+    let ops: Vec<_> = keys.iter().map(put).collect();
+    let stored = runtime.block_on(client.batch(ops)).expect("it is answered");
+    assert!(stored.results.iter().all(|item| item.status == 201), "{:?}", stored.results);
+    let check = || {
+        let read = runtime.block_on(client.mget(&keys, Level::Linearizable)).expect("an answer");
+        let values = read.results.iter().map(|item| match &item.result {
+            Some(OpResult::Get(got)) => got.value.clone().map(String::into_bytes),
+            _ => None,
+        });
+        values.collect::<Option<Vec<_>>>()
+    };
+    assert_eq!(check().as_ref(), Some(&keys), "each in its place");
+    for node in 0..3 {
+        assert!(
+            0 < requests(node, "batch") && 0 < requests(node, "mget"),
+            "node {node} has a part"
+        );
+    }
+    // The endpoint that the client was given goes; it knows the others from its table.
+    cluster.nodes[0].kill();
+    eventually("all are read again", || check().filter(|values| *values == keys));
+    let listing = Listing { prefix: b"many".to_vec(), ..Listing::default() };
+    let page = runtime.block_on(client.list(&listing, None)).expect("another node lists");
+    assert_eq!(page.items.len(), keys.len());
 }
 
 #[test]

@@ -25,7 +25,7 @@ const UP_MAX: Duration = Duration::from_secs(5);
 const END_MAX: Duration = Duration::from_secs(10);
 
 /// A dev, and where its temporary directory and its words go.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     started: Instant,
     base_port: u16,
@@ -35,7 +35,7 @@ struct Dev {
 
 impl Dev {
     /// Starts it without a terminal.
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         Self::start_with(turn(), flags, Stdio::null(), &[])
     }
 
@@ -85,7 +85,7 @@ impl Dev {
 
     /// Waits until the cluster is up, and returns the processes of its nodes.
     #[track_caller]
-    fn up(&mut self) -> Vec<u32> {
+    pub(crate) fn up(&mut self) -> Vec<u32> {
         let said = self.says("/v1/kv/greeting", 0);
         assert!(said.starts_with("healthy: 3/3 nodes"), "{said}");
         let pids = said.split("  pid ").skip(1).filter_map(|rest| rest.split_whitespace().next());
@@ -94,31 +94,26 @@ impl Dev {
         pids
     }
 
-    /// Runs a script that was written for a cluster at the usual ports, and returns what it printed.
-    #[track_caller]
-    fn runs(&self, script: &str) -> String {
+    /// Prepares a script that was written for a cluster at the usual ports.
+    pub(crate) fn script(&self, script: &str) -> Command {
         let tens = self.base_port / 10;
         let endpoints: Vec<_> = (1..=3).map(|n| format!("http://127.0.0.1:{tens}{n}")).collect();
         let script = script.replace("127.0.0.1:730", &format!("127.0.0.1:{tens}"));
-        let output = Command::new("sh")
-            .args(["-e", "-c", &script])
-            .env("STEADFAST_ENDPOINTS", endpoints.join(","))
-            .output()
-            .expect("a shell");
-        assert!(output.status.success(), "{script}{output:?}");
-        String::from_utf8(output.stdout).expect("text")
+        let mut command = Command::new("sh");
+        command.args(["-e", "-c", &script]).env("STEADFAST_ENDPOINTS", endpoints.join(","));
+        command
     }
 
     fn client(&self, node: u16) -> Client {
         Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, self.base_port + node)))
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is a child of ours");
     }
 
     #[track_caller]
-    fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         within(END_MAX, "dev ends", || self.child.try_wait().expect("it is a child of ours"))
     }
 
@@ -354,57 +349,4 @@ fn dev_obeys_keys_and_gives_the_terminal_back() {
     terminal.program.write_all(b"!").expect("a terminal");
     terminal.person.read_exact(&mut echoed).expect("a terminal");
     assert_eq!(&echoed, b"!");
-}
-
-/// The README's commands, as they are printed there, against a cluster of dev.
-#[test]
-fn the_commands_of_the_readme_work() {
-    let readme = document("README.md");
-    let mut blocks = commands(&readme);
-    let quick = blocks.remove(0);
-    let first: Vec<_> =
-        quick.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    assert_eq!(first, ["cargo run --release -- dev", "cargo test"]);
-
-    let mut dev = Dev::start(&[]);
-    dev.up();
-    let mut ran = 0;
-    for block in blocks {
-        let said = dev.runs(&block.replace("target/release/steadfast", PROGRAM));
-        assert!(said.contains("hello"), "{said}");
-        ran += block.lines().count();
-    }
-    assert!(4 < ran, "the commands were found");
-    dev.signal(Signal::INT);
-    assert!(dev.ends().success());
-}
-
-/// The same of the documents that have commands for a cluster of dev.
-#[test]
-fn the_commands_of_the_documents_work() {
-    let mut dev = Dev::start(&[]);
-    dev.up();
-    let program = format!("steadfast() {{ {PROGRAM} \"$@\"; }}\n");
-    for (name, blocks) in [("docs/start.md", 3), ("docs/cli.md", 1)] {
-        let text = document(name);
-        let found = commands(&text);
-        assert_eq!(found.len(), blocks, "{name}");
-        for block in found {
-            println!("{name}: {block}");
-            dev.runs(&format!("{program}{block}"));
-        }
-    }
-    dev.signal(Signal::INT);
-    assert!(dev.ends().success());
-}
-
-/// Returns a document's text.
-fn document(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).expect("it is there")
-}
-
-/// Returns the blocks of commands in a document.
-fn commands(document: &str) -> Vec<String> {
-    let blocks = document.split("```sh\n").skip(1);
-    blocks.filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
 }

@@ -95,7 +95,7 @@ const BAD: &[Bad<'_>] = &[
 ];
 
 #[track_caller]
-fn is_problem(answer: &Answer, status: u16, code: &str) {
+pub(crate) fn is_problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();

@@ -7,9 +7,11 @@
 //!   load         writers and readers, and the rules that every answer must keep
 //!   segments     the log's bytes on disk, found without the program's help
 //!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
+//!   refused      bad JSON, and what every route refuses
 //!   data         counting, transactions, many keys at once
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
+//!   documents    every command that the documents show
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
 //! ```
 //!
@@ -26,6 +28,7 @@ mod client;
 mod data;
 mod dev;
 mod directories;
+mod documents;
 mod founding;
 mod harness;
 mod http;
@@ -37,6 +40,7 @@ mod load;
 mod peers;
 mod pressure;
 mod process;
+mod refused;
 mod segments;
 mod size;
 mod stops;

@@ -153,6 +153,7 @@ pub struct ShardHash {
 #[serde(deny_unknown_fields)]
 pub struct TransferRequest {
     /// The node that shall lead.
+    #[schemars(range(min = 1, max = u32::MAX))]
     pub to: u32,
 }
 

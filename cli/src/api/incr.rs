@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
+use super::schema::DURATION;
 
 /// Where numbers are counted.
 pub const PATH: &str = "/v1/incr";
@@ -25,6 +26,7 @@ pub struct IncrRequest {
     /// How long a key that this creates lives, such as `60s`; without it, for ever. A key that is
     /// there keeps what it has.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DURATION))]
     pub ttl: Option<String>,
     /// Whether `ttl` counts anew for a key that is there, too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

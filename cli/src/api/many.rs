@@ -6,9 +6,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::KEY_BYTES_MAX;
 use super::number::Exact;
 use super::ops::{Op, OpResult};
 use super::problem::Retry;
+use super::schema::{BASE64URL, one_of};
 
 /// Where many keys are read.
 pub const MGET_PATH: &str = "/v1/mget";
@@ -20,12 +22,15 @@ pub const ITEMS_MAX: usize = 1_000;
 /// Which keys to read: either of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["keys", "keys64"])))]
 pub struct MgetRequest {
     /// The keys, if all are text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = ITEMS_MAX), inner(length(min = 1, max = KEY_BYTES_MAX)))]
     pub keys: Option<Vec<String>>,
     /// The base64url of each key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = ITEMS_MAX), inner(regex(pattern = BASE64URL)))]
     pub keys64: Option<Vec<String>>,
 }
 
@@ -34,6 +39,7 @@ pub struct MgetRequest {
 #[serde(deny_unknown_fields)]
 pub struct BatchRequest {
     /// The operations.
+    #[schemars(length(min = 1, max = ITEMS_MAX))]
     pub ops: Vec<Op>,
 }
 

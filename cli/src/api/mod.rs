@@ -14,6 +14,7 @@ pub mod number;
 pub mod ops;
 pub mod problem;
 pub mod routing;
+pub mod schema;
 pub mod slot;
 pub mod txn;
 
@@ -23,5 +24,7 @@ use std::time::Duration;
 pub const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// Time for a write that names none.
 pub const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 1 << 10;
 /// Longest value, in bytes. A server may be set to refuse shorter ones.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;

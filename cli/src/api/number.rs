@@ -38,7 +38,13 @@ impl JsonSchema for Exact<i64> {
     }
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer"], "format": "int64", "pattern": "^-?[0-9]+$" })
+        json_schema!({
+            "type": ["string", "integer"],
+            "format": "int64",
+            "minimum": i64::MIN,
+            "maximum": i64::MAX,
+            "pattern": "^-?0*[0-9]{1,19}$",
+        })
     }
 }
 
@@ -56,7 +62,8 @@ impl JsonSchema for Exact<u64> {
             "type": ["string", "integer"],
             "format": "uint64",
             "minimum": 0,
-            "pattern": "^[0-9]+$",
+            "maximum": u64::MAX,
+            "pattern": "^0*[0-9]{1,20}$",
         })
     }
 }

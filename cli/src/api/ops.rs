@@ -6,7 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::key::from_key64;
 use super::number::Exact;
+use super::schema::{BASE64URL, BASE64URL_OR_NONE, DURATION, one_of, one_of_each};
+use super::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// One operation, under its name: `{"put": {"key": "a", "value": "1"}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,36 +25,67 @@ pub enum Op {
     Incr(IncrOp),
 }
 
+impl Op {
+    /// Returns the key that it is about, if that can be read.
+    pub fn key(&self) -> Option<Vec<u8>> {
+        let (key, key64) = match self {
+            Self::Get(it) => (&it.key, &it.key64),
+            Self::Put(it) => (&it.key, &it.key64),
+            Self::Delete(it) => (&it.key, &it.key64),
+            Self::Incr(it) => (&it.key, &it.key64),
+        };
+        named(key.as_ref(), key64.as_ref())
+    }
+}
+
+/// Returns the key that is named as text, or else as base64url.
+pub(crate) fn named(key: Option<&String>, key64: Option<&String>) -> Option<Vec<u8>> {
+    match (key, key64) {
+        (Some(key), _) => Some(key.clone().into_bytes()),
+        (None, Some(key64)) => from_key64(key64.as_bytes()),
+        (None, None) => None,
+    }
+}
+
 /// Which key to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["key", "key64"])))]
 pub struct GetOp {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = KEY_BYTES_MAX))]
     pub key: Option<String>,
     /// The base64url of the key, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL))]
     pub key64: Option<String>,
 }
 
 /// What to store where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = one_of_each(&[&["key", "key64"], &["value", "value64"]])))]
 pub struct PutOp {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = KEY_BYTES_MAX))]
     pub key: Option<String>,
     /// The base64url of the key, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL))]
     pub key64: Option<String>,
     /// The value, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = VALUE_BYTES_MAX))]
     pub value: Option<String>,
     /// The base64url of the value, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL_OR_NONE))]
     pub value64: Option<String>,
     /// How long the key lives, such as `60s`; without it, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DURATION))]
     pub ttl: Option<String>,
     /// What must hold for the key. Not in a transaction, which has conditions of its own.
     #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
@@ -61,12 +95,15 @@ pub struct PutOp {
 /// Which key to remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["key", "key64"])))]
 pub struct DeleteOp {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = KEY_BYTES_MAX))]
     pub key: Option<String>,
     /// The base64url of the key, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL))]
     pub key64: Option<String>,
     /// What must hold for the key. Not in a transaction, which has conditions of its own.
     #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
@@ -76,12 +113,15 @@ pub struct DeleteOp {
 /// What to add where. The fields mean what they do in `POST /v1/incr/{key}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["key", "key64"])))]
 pub struct IncrOp {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = KEY_BYTES_MAX))]
     pub key: Option<String>,
     /// The base64url of the key, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL))]
     pub key64: Option<String>,
     /// What is added. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +137,7 @@ pub struct IncrOp {
     pub max: Option<Exact<i64>>,
     /// How long a key that this creates lives, such as `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = DURATION))]
     pub ttl: Option<String>,
     /// Whether `ttl` counts anew for a key that is there, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -109,6 +150,7 @@ pub struct IncrOp {
 /// What must hold for a key before it is changed: one of the two.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = one_of(&["exists", "revision"])))]
 pub struct Must {
     /// Whether there must be such a key, or must not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,8 @@ pub mod code {
     pub const NOT_LED_HERE: &str = "not-led-here";
     /// The node that was asked cannot take the request, and another may.
     pub const ELSEWHERE: [&str; 4] = [NOT_LED_HERE, "stopping", "halted", "no-cluster"];
+    /// No node answered. Clients say so themselves, of items whose part of a request was lost.
+    pub const NO_ANSWER: &str = "no-answer";
     /// Nobody knows what became of a write.
     pub const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 }

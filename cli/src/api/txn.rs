@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::number::Exact;
 use super::ops::{Op, OpResult};
+use super::schema::{BASE64URL, BASE64URL_OR_NONE, one_of_each};
+use super::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Where transactions are sent.
 pub const PATH: &str = "/v1/txn";
@@ -29,12 +31,15 @@ pub struct TxnRequest {
 /// What should hold for a key: one of `exists`, `revision` and a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("allOf" = one_of_each(&[&["key", "key64"], &["exists", "revision", "value", "value64"]])))]
 pub struct TxnCondition {
     /// The key, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = KEY_BYTES_MAX))]
     pub key: Option<String>,
     /// The base64url of the key, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL))]
     pub key64: Option<String>,
     /// Whether there should be such a key, or should not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,9 +49,11 @@ pub struct TxnCondition {
     pub revision: Option<Exact<u64>>,
     /// The value that it should have, where that is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = VALUE_BYTES_MAX))]
     pub value: Option<String>,
     /// The base64url of that value, where it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = BASE64URL_OR_NONE))]
     pub value64: Option<String>,
 }
 

@@ -18,7 +18,8 @@ pub struct Listing {
 }
 
 impl Client {
-    /// Returns a page of a list: the first, or the one after that with this cursor.
+    /// Returns a page of a list: the first, or the one after that with this cursor. Any node makes it of
+    /// what all leaders have, so a routed client asks any that answers.
     pub async fn list(
         &self,
         listing: &Listing,
@@ -33,6 +34,6 @@ impl Client {
         if let Some(cursor) = cursor {
             push_parameter(&mut target, "cursor", cursor);
         }
-        self.send(Call::new(Method::GET, target)).await?.json(false)
+        self.send_anywhere(Call::new(Method::GET, target)).await?.json(false)
     }
 }

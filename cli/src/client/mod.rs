@@ -44,6 +44,7 @@ pub mod kv;
 pub mod list;
 pub mod many;
 mod route;
+mod spread;
 pub mod token;
 pub mod txn;
 

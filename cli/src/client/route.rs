@@ -44,6 +44,8 @@ struct State {
     table: Table,
     /// The table is old news, or there is none yet.
     fresh: bool,
+    /// When the table was read.
+    read: Option<Instant>,
     /// When the table may be read next. Others go by the old one meanwhile.
     next: Option<Instant>,
     /// Nodes that could not be connected to, and until when they are left alone.
@@ -94,7 +96,7 @@ impl Router {
     }
 
     /// Returns the shard of `slot` and the endpoint of its leader, unless that is known to be down.
-    fn leader_of(&self, slot: u16) -> Option<(u32, String)> {
+    pub(super) fn leader_of(&self, slot: u16) -> Option<(u32, String)> {
         let state = self.state();
         let shard = state.table.shard_of(slot)?;
         let leader = state.table.leaders.get(&shard)?;
@@ -103,10 +105,11 @@ impl Router {
     }
 
     /// Returns whether the caller shall read the table: one at a time, and not all the time.
-    fn shall_read(&self) -> bool {
+    fn shall_read(&self, age_max: Option<Duration>) -> bool {
         let mut state = self.state();
         let now = Instant::now();
-        let shall = !state.fresh && state.next.is_none_or(|next| next <= now);
+        let old = age_max.is_some_and(|max| state.read.is_none_or(|read| max < now - read));
+        let shall = (old || !state.fresh) && state.next.is_none_or(|next| next <= now);
         if shall {
             state.next = Some(now + TABLE_PAUSE);
         }
@@ -119,6 +122,7 @@ impl Router {
         if state.table.map_epoch <= table.map_epoch {
             state.table = table;
             state.fresh = true;
+            state.read = Some(Instant::now());
         }
     }
 
@@ -132,26 +136,26 @@ impl Router {
         }
     }
 
-    /// Learns from a failure at the endpoint that should have led `shard`.
-    fn learn(&self, shard: u32, asked: &str, error: &ClientError) {
+    /// Learns from a failure at an endpoint that should have led something.
+    pub(super) fn doubt(&self, asked: &str, error: &ClientError) {
         let mut state = self.state();
         state.fresh = false;
-        match error {
-            ClientError::Unreachable { .. } => {
-                let now = Instant::now();
-                state.down.retain(|_, until| now < *until);
-                state.down.insert(asked.to_owned(), now + DOWN_PAUSE);
-            }
-            ClientError::Problem { problem, .. } => {
-                let told = problem.leader.as_ref().and_then(|leader| leader.http.as_deref());
-                if let Some(told) = told.and_then(|told| endpoint(told).ok()) {
-                    state.table.leaders.insert(shard, told);
-                    state.fresh = true;
-                }
-            }
-            ClientError::BadEndpoint { .. }
-            | ClientError::NoAnswer { .. }
-            | ClientError::Strange { .. } => {}
+        if matches!(error, ClientError::Unreachable { .. }) {
+            let now = Instant::now();
+            state.down.retain(|_, until| now < *until);
+            state.down.insert(asked.to_owned(), now + DOWN_PAUSE);
+        }
+    }
+
+    /// Learns from a failure at the endpoint that should have led `shard`, which may name another.
+    fn learn(&self, shard: u32, asked: &str, error: &ClientError) {
+        self.doubt(asked, error);
+        let ClientError::Problem { problem, .. } = error else { return };
+        let told = problem.leader.as_ref().and_then(|leader| leader.http.as_deref());
+        if let Some(told) = told.and_then(|told| endpoint(told).ok()) {
+            let mut state = self.state();
+            state.table.leaders.insert(shard, told);
+            state.fresh = true;
         }
     }
 }
@@ -169,11 +173,8 @@ impl Client {
     /// Sends `call`, which is about `key`: to its leader if this client knows the way.
     pub(super) async fn send_about(&self, key: &[u8], call: Call) -> Result<Answer, ClientError> {
         let Some(router) = self.router.as_deref() else { return self.send(call).await };
-        let default = if call.mutates { WRITE_TIMEOUT_DEFAULT } else { READ_TIMEOUT_DEFAULT };
-        let deadline = Instant::now() + self.timeout.unwrap_or(default);
-        if router.shall_read() {
-            self.read_table(router).await;
-        }
+        let deadline = self.deadline(call.mutates);
+        self.look_up(router, None).await;
         let local = call.clone().with(header::ROUTE, "local");
         let mut asked = Vec::new();
         for _ in 0..HOPS_MAX {
@@ -194,9 +195,29 @@ impl Client {
         self.send_to_any(router, &asked, &call, deadline).await
     }
 
+    /// Sends `call`, which any node answers alike, to one of them.
+    pub(super) async fn send_anywhere(&self, call: Call) -> Result<Answer, ClientError> {
+        let Some(router) = self.router.as_deref() else { return self.send(call).await };
+        let deadline = self.deadline(call.mutates);
+        self.send_to_any(router, &[], &call, deadline).await
+    }
+
+    /// Returns when a call that begins now must be over, all its attempts together.
+    pub(super) fn deadline(&self, mutates: bool) -> Instant {
+        let default = if mutates { WRITE_TIMEOUT_DEFAULT } else { READ_TIMEOUT_DEFAULT };
+        Instant::now() + self.timeout.unwrap_or(default)
+    }
+
+    /// Reads the table, if there is none, or if it is known or taken to be old.
+    pub(super) async fn look_up(&self, router: &Router, age_max: Option<Duration>) {
+        if router.shall_read(age_max) {
+            self.read_table(router).await;
+        }
+    }
+
     /// Sends `call` to one node after another until one takes it; those that were asked in vain come
     /// last. Each forwards it.
-    async fn send_to_any(
+    pub(super) async fn send_to_any(
         &self,
         router: &Router,
         asked: &[String],
@@ -226,7 +247,7 @@ impl Client {
     }
 
     /// Sends `call` to one endpoint, with the time that is left.
-    async fn try_at(
+    pub(super) async fn try_at(
         &self,
         endpoint: &str,
         call: &Call,
@@ -266,7 +287,7 @@ impl Client {
 }
 
 /// Returns whether the request was certainly not applied and another node may well take it.
-fn leads_elsewhere(error: &ClientError) -> bool {
+pub(super) fn leads_elsewhere(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } => true,
         // A read may be sent as often as one likes.

@@ -2,8 +2,7 @@
 
 use super::kv::Facts;
 use super::{Call, Client, ClientError};
-use crate::api::key::from_key64;
-use crate::api::ops::Op;
+use crate::api::ops::{Op, named};
 use crate::api::txn::{PATH, TxnAnswer, TxnRequest};
 
 /// A transaction that was carried out.
@@ -31,18 +30,9 @@ impl Client {
 /// Returns the first key that a transaction names, if it can be read.
 fn first_key(request: &TxnRequest) -> Option<Vec<u8>> {
     let conditions = request.conditions.iter().map(|it| (&it.key, &it.key64));
-    let operations =
-        request.then.iter().chain(&request.otherwise).map(|operation| match operation {
-            Op::Get(it) => (&it.key, &it.key64),
-            Op::Put(it) => (&it.key, &it.key64),
-            Op::Delete(it) => (&it.key, &it.key64),
-            Op::Incr(it) => (&it.key, &it.key64),
-        });
-    conditions.chain(operations).find_map(|(key, key64)| match (key, key64) {
-        (Some(key), _) => Some(key.clone().into_bytes()),
-        (None, Some(key64)) => from_key64(key64.as_bytes()),
-        (None, None) => None,
-    })
+    let mut conditions = conditions.filter_map(|(key, key64)| named(key.as_ref(), key64.as_ref()));
+    let operations = || request.then.iter().chain(&request.otherwise);
+    conditions.next().or_else(|| operations().find_map(Op::key))
 }
 
 #[cfg(test)]

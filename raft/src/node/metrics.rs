@@ -58,7 +58,11 @@ impl Inner {
         };
         counter("log_batches", "Batches written to the log", counts.batches);
         counter("log_written_bytes", "Bytes written to the log, padding included", counts.bytes);
-        counter("log_syncs", "fdatasyncs of the log", counts.syncs);
+        counter(
+            "log_syncs",
+            "fdatasyncs of the log: the fewer for each write, the better writers share them",
+            counts.syncs,
+        );
         counter("log_records", "Records written for shards", counts.records);
         let mut gauge = |name: &str, help: &str, value: u64| {
             registry.register(name, help, gauge(value));
@@ -67,8 +71,16 @@ impl Inner {
         gauge("log_disk_bytes", "Bytes of the log's files", counts.disk_bytes);
         gauge("log_memory_bytes", "Bytes of log entries in memory", counts.memory_bytes);
         gauge("log_queued_bytes", "Bytes that wait for the log's writer", counts.queued_bytes);
-        gauge("log_room_bytes", "Bytes until the log is at its bound", counts.log_room_bytes);
-        gauge("disk_room_bytes", "Bytes until the disk is full", counts.disk_room_bytes);
+        gauge(
+            "log_room_bytes",
+            "Bytes until the log is at its bound and writes are refused: alert on it",
+            counts.log_room_bytes,
+        );
+        gauge(
+            "disk_room_bytes",
+            "Bytes until the disk is full and writes are refused: alert on it",
+            counts.disk_room_bytes,
+        );
         gauge("log_synced_sequence", "The last durable batch", self.directory.wal().synced().0);
     }
 
@@ -82,7 +94,11 @@ impl Inner {
             }
             registry.register(name, help, family);
         };
-        family("shard_leads", "Whether the replica here leads", &|it| it.leads().into());
+        family(
+            "shard_leads",
+            "Whether the replica here leads: 1 at one node for each shard",
+            &|it| it.leads().into(),
+        );
         family("shard_term", "The replica's term", &|it| it.leadership().term.number);
         family("shard_applied_index", "The last entry applied", &|it| {
             it.content().position.map_or(0, |position| position.index)
@@ -96,15 +112,17 @@ impl Inner {
         family("shard_keys", "Keys in the state, expired ones included", &|it| {
             it.content().state.keys()
         });
-        family("shard_state_bytes", "Bytes that the state counts", &|it| {
+        family("shard_state_bytes", "Bytes that the state counts: what memory_max bounds", &|it| {
             it.content().state.bytes()
         });
         family("shard_proposals", "Entries proposed by this replica", &|it| it.counts().entries);
         family("shard_proposed_commands", "Commands in those entries", &|it| it.counts().commands);
         family("shard_read_rounds", "Read confirmations by a majority", &|it| it.counts().rounds);
-        family("shard_read_fallbacks", "Of those, by heartbeats of the shard's own", &|it| {
-            it.counts().fallbacks
-        });
+        family(
+            "shard_read_fallbacks",
+            "Of those, by the shard's own heartbeats: a peer is silent, or a leader is new",
+            &|it| it.counts().fallbacks,
+        );
         family("shard_confirmed_reads", "Reads that shared them", &|it| it.counts().reads);
         family("shard_leader_changes", "Changes of leader seen here", &|it| {
             it.counts().leader_changes
@@ -119,9 +137,11 @@ impl Inner {
             let histograms = shards.iter().map(|it| (it.group().shard.0, of(it).clone()));
             registry.register(name, help, Histograms(histograms.collect()));
         };
-        family("shard_entry_commands", "Commands in an entry proposed here", &|it| {
-            &it.histograms().entry_commands
-        });
+        family(
+            "shard_entry_commands",
+            "Commands in an entry proposed here: how well writers share one",
+            &|it| &it.histograms().entry_commands,
+        );
         family("shard_entry_seconds", "Seconds from proposing an entry to applying it", &|it| {
             &it.histograms().entry_seconds
         });

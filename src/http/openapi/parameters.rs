@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use steadfast_cli::api::header;
 use steadfast_cli::api::list::PAGE_MAX;
+use steadfast_cli::api::schema::{BASE64URL, BASE64URL_OR_NONE, DURATION};
 use steadfast_raft::limits;
 
-/// How durations are written.
-const DURATION: &str = "^[1-9][0-9]{0,8}(ms|s|m|h)$";
-/// Those of up to 30 seconds.
+/// A key that a path can carry: no segment of it is empty, `.` or `..`.
+const PATH_KEY: &str = r"^(?!(.*/)?\.{0,2}(/|$))[\s\S]+$";
+/// Durations of up to 30 seconds.
 const TIMEOUT: &str = "^([1-9][0-9]{0,3}ms|[12][0-9]{4}ms|30000ms|([1-9]|[12][0-9]|30)s)$";
 /// An ETag, or any.
 const ETAG: &str = r#"^(\*|"[0-9]{1,19}")$"#;
@@ -19,11 +20,23 @@ pub(super) fn all() -> Value {
             "name": "key", "in": "path", "required": true,
             "description": "The key, percent-encoded; it may hold slashes and any bytes. One with an \
                             empty, `.` or `..` segment goes to `/v1/kv?key64=` and its base64url.",
-            "schema": { "type": "string", "minLength": 1, "maxLength": limits::KEY_BYTES_MAX },
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": limits::KEY_BYTES_MAX,
+                "pattern": PATH_KEY,
+            },
         },
-        "prefix": text("prefix", "What the keys begin with; `prefix64` for other bytes than text."),
-        "start": text("start", "The first key to list; `start64` for other bytes than text."),
-        "cursor": text("cursor", "Where the page before ended."),
+        "key64": {
+            "name": "key64", "in": "query", "required": true,
+            "description": "The base64url of the key, which may be any.",
+            "schema": { "type": "string", "pattern": BASE64URL },
+        },
+        "prefix": text("prefix", "What the keys begin with. Not with `prefix64`."),
+        "prefix64": query("prefix64", BASE64URL_OR_NONE, "The base64url of what the keys begin with."),
+        "start": text("start", "The first key to list. Not with `start64` or `cursor`."),
+        "start64": query("start64", BASE64URL_OR_NONE, "The base64url of the first key to list."),
+        "cursor": query("cursor", BASE64URL, "What the page before gave to go on with."),
         "limit": {
             "name": "limit", "in": "query", "description": "Most keys of the page.",
             "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX },
@@ -56,6 +69,11 @@ pub(super) fn all() -> Value {
             "description": "What the node does if another leads.",
             "schema": { "type": "string", "enum": ["proxy", "redirect", "local"], "default": "proxy" },
         },
+        "route_many": {
+            "name": header::ROUTE, "in": "header",
+            "description": "What the node does with keys that others lead.",
+            "schema": { "type": "string", "enum": ["proxy", "local"], "default": "proxy" },
+        },
         "if_match": condition("if-match", ETAG, "The key has this ETag, or with `*` is there."),
         "if_absent": condition("if-none-match", "^[*]$", "The key is not there. Not with `If-Match`."),
         "if_none_match": condition("if-none-match", ETAG, "The version that the client has."),
@@ -63,7 +81,8 @@ pub(super) fn all() -> Value {
 }
 
 fn text(name: &str, what: &str) -> Value {
-    json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })
+    let schema = json!({ "type": "string", "maxLength": limits::KEY_BYTES_MAX });
+    json!({ "name": name, "in": "query", "description": what, "schema": schema })
 }
 
 fn query(name: &str, pattern: &str, what: &str) -> Value {

@@ -45,16 +45,22 @@ pub(super) struct Route {
     pub(super) problems: &'static [u16],
 }
 
-const READS: &[(u16, &str, Answer)] =
-    &[(200, "The value.", Answer::Bytes), (304, "The client has this version.", Answer::Empty)];
+/// Another node leads, and `Steadfast-Route: redirect` was asked for.
+const GO_THERE: (u16, &str, Answer) = (307, "Another node leads: ask at Location.", Answer::Empty);
+const READS: &[(u16, &str, Answer)] = &[
+    (200, "The value.", Answer::Bytes),
+    (304, "The client has this version.", Answer::Empty),
+    GO_THERE,
+];
 const HEADS: &[(u16, &str, Answer)] = &[
     (200, "The key is there.", Answer::Empty),
     (304, "The client has this version.", Answer::Empty),
+    GO_THERE,
 ];
 const STORES: &[(u16, &str, Answer)] =
-    &[(200, "Replaced.", Answer::Empty), (201, "Created.", Answer::Empty)];
+    &[(200, "Replaced.", Answer::Empty), (201, "Created.", Answer::Empty), GO_THERE];
 const REMOVES: &[(u16, &str, Answer)] =
-    &[(204, "It is not there, now. Steadfast-Existed: whether it was.", Answer::Empty)];
+    &[(204, "It is not there, now. Steadfast-Existed: whether it was.", Answer::Empty), GO_THERE];
 const READ_PROBLEMS: &[u16] = &[400, 404, 421, 503];
 const WRITE_PROBLEMS: &[u16] = &[400, 412, 413, 421, 503, 504, 507];
 
@@ -100,6 +106,21 @@ const fn look(
 
 const READ: &[&str] = &["key", "consistency", "max_staleness", "timeout", "if_none_match", "route"];
 
+/// Counting, at a path that carries the key.
+const INCREMENT: Route = Route {
+    method: "post",
+    path: "/v1/incr/{key}",
+    name: "increment",
+    summary: "Adds to the number under a key.",
+    parameters: &["key", "timeout", "if_match", "if_absent", "route"],
+    body: Body::Json(SchemaGenerator::subschema_for::<IncrRequest>),
+    answers: &[
+        (200, "The sum is stored.", Answer::Json(SchemaGenerator::subschema_for::<IncrAnswer>)),
+        GO_THERE,
+    ],
+    problems: &[400, 409, 412, 413, 415, 421, 503, 504, 507],
+};
+
 /// All routes.
 pub(super) const ROUTES: &[Route] = &[
     key("get", "get", "Reads a key.", READ, Body::None),
@@ -112,8 +133,31 @@ pub(super) const ROUTES: &[Route] = &[
         Body::Bytes,
     ),
     key("delete", "delete", "Removes a key.", &["key", "timeout", "if_match", "route"], Body::None),
+    // A key that no path carries is read at `/v1/kv?key64=`, too: that GET is described as the list.
     Route {
-        parameters: &["prefix", "start", "cursor", "limit", "values", "timeout"],
+        path: "/v1/kv",
+        ..key(
+            "put",
+            "put64",
+            "Stores the body under a key that no path carries.",
+            &["key64", "ttl", "timeout", "if_match", "if_absent", "route"],
+            Body::Bytes,
+        )
+    },
+    Route {
+        path: "/v1/kv",
+        ..key(
+            "delete",
+            "delete64",
+            "Removes a key that no path carries.",
+            &["key64", "timeout", "if_match", "route"],
+            Body::None,
+        )
+    },
+    Route {
+        parameters: &[
+            "prefix", "prefix64", "start", "start64", "cursor", "limit", "values", "timeout",
+        ],
         problems: &[400, 503],
         ..look(
             "/v1/kv",
@@ -122,19 +166,13 @@ pub(super) const ROUTES: &[Route] = &[
             &[(200, "A page.", Answer::Json(SchemaGenerator::subschema_for::<ListAnswer>))],
         )
     },
+    INCREMENT,
     Route {
-        method: "post",
-        path: "/v1/incr/{key}",
-        name: "increment",
-        summary: "Adds to the number under a key.",
-        parameters: &["key", "timeout", "if_match", "if_absent", "route"],
-        body: Body::Json(SchemaGenerator::subschema_for::<IncrRequest>),
-        answers: &[(
-            200,
-            "The sum is stored.",
-            Answer::Json(SchemaGenerator::subschema_for::<IncrAnswer>),
-        )],
-        problems: &[400, 409, 412, 413, 415, 421, 503, 504, 507],
+        path: "/v1/incr",
+        name: "increment64",
+        summary: "Adds to the number under a key that no path carries.",
+        parameters: &["key64", "timeout", "if_match", "if_absent", "route"],
+        ..INCREMENT
     },
     Route {
         method: "post",
@@ -143,32 +181,31 @@ pub(super) const ROUTES: &[Route] = &[
         summary: "Carries out several operations in one slot, all or none.",
         parameters: &["timeout", "route"],
         body: Body::Json(SchemaGenerator::subschema_for::<TxnRequest>),
-        answers: &[(
-            200,
-            "It was carried out.",
-            Answer::Json(SchemaGenerator::subschema_for::<TxnAnswer>),
-        )],
-        problems: &[400, 409, 413, 415, 421, 503, 504, 507],
+        answers: &[
+            (200, "It was carried out.", Answer::Json(SchemaGenerator::subschema_for::<TxnAnswer>)),
+            GO_THERE,
+        ],
+        problems: &[400, 409, 413, 415, 421, 422, 503, 504, 507],
     },
     Route {
         method: "post",
         path: "/v1/mget",
         name: "mget",
         summary: "Reads many keys, each by itself.",
-        parameters: &["consistency", "max_staleness", "timeout", "route"],
+        parameters: &["consistency", "max_staleness", "timeout", "route_many"],
         body: Body::Json(SchemaGenerator::subschema_for::<MgetRequest>),
         answers: MANY,
-        problems: &[400, 413, 415, 503],
+        problems: &[400, 413, 415, 422, 503],
     },
     Route {
         method: "post",
         path: "/v1/batch",
         name: "batch",
         summary: "Carries out many operations, each by itself.",
-        parameters: &["timeout", "route"],
+        parameters: &["timeout", "route_many"],
         body: Body::Json(SchemaGenerator::subschema_for::<BatchRequest>),
         answers: MANY,
-        problems: &[400, 413, 415, 503],
+        problems: &[400, 413, 415, 422, 503],
     },
     Route {
         method: "post",

@@ -23,6 +23,7 @@ use steadfast_cli::api::problem::{
 use steadfast_raft::node::api::{Doubt, Elsewhere, InitError, Refusal, RequestError, Status};
 use steadfast_raft::words::{NodeId, ShardId};
 
+mod codes;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,7 @@ pub(super) enum Wanted {
 
 /// Turns a problem into a response.
 pub(super) fn response(problem: &Problem) -> Response {
+    debug_assert!(codes::is_documented(&problem.code), "codes.rs lacks {}", problem.code);
     let body = serde_json::to_vec(problem).expect("a problem has only strings and numbers");
     let mut response = Response::new(Body::from(body));
     *response.status_mut() =

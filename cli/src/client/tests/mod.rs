@@ -12,6 +12,7 @@ use crate::api::problem::Outcome;
 use crate::exit::Exit;
 
 mod route;
+mod spread;
 
 /// What a node does with each connection: it reads one request, answers so, and closes.
 const SILENCE: &str = "";
