@@ -7,6 +7,7 @@
 //!              takes several keys at once
 //!   many/      the same for each of many items
 //!   list/      keys in order, a page at a time
+//!   bulk/      all keys as lines, out and in
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   openapi    the interface for programs
 //!   head auth query origin body condition ops problem    what they share
@@ -34,6 +35,7 @@ use tracing::Instrument;
 
 mod auth;
 mod body;
+mod bulk;
 mod control;
 mod head;
 mod kv;
@@ -103,6 +105,9 @@ impl App {
         }
         if many::is_path(request.uri().path()) {
             return many::serve(&self.node, request).await;
+        }
+        if bulk::is_path(request.uri().path()) {
+            return bulk::serve(&self.node, request).await;
         }
         if request.uri().path() == txn::PATH {
             return kv::serve_txn(&self.node, request).await;

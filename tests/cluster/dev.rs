@@ -385,7 +385,7 @@ fn the_commands_of_the_documents_work() {
     let mut dev = Dev::start(&[]);
     dev.up();
     let program = format!("steadfast() {{ {PROGRAM} \"$@\"; }}\n");
-    for (name, blocks) in [("docs/start.md", 3), ("docs/cli.md", 1)] {
+    for (name, blocks) in [("docs/start.md", 3), ("docs/cli.md", 2)] {
         let text = document(name);
         let found = commands(&text);
         assert_eq!(found.len(), blocks, "{name}");

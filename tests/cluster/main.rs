@@ -8,6 +8,7 @@
 //!   segments     the log's bytes on disk, found without the program's help
 //!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
 //!   data         counting, transactions, many keys at once
+//!   bulk         exports and imports
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
@@ -22,6 +23,7 @@
 
 use std::time::{Duration, Instant};
 
+mod bulk;
 mod client;
 mod data;
 mod dev;

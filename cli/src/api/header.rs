@@ -28,3 +28,5 @@ pub const EXISTED: &str = "steadfast-existed";
 pub const BATCH_FAILED: &str = "steadfast-batch-failed";
 /// How a request finds the leader.
 pub const ROUTE: &str = "steadfast-route";
+/// How many lines of an import are certainly done with, where it stopped.
+pub const IMPORT_LINES: &str = "steadfast-import-lines";

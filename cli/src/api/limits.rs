@@ -15,6 +15,8 @@ pub struct Limits {
     pub txn_items_max: u64,
     /// Items of one request for many keys.
     pub many_items_max: u64,
+    /// Longest line of an import.
+    pub import_line_bytes_max: u64,
     /// Longest time to live.
     pub ttl_ms_max: u64,
     /// Longest `timeout` that a request may ask for.

@@ -18,6 +18,7 @@ pub(super) fn of(settings: &Settings) -> Limits {
         value_bytes_max: limits::VALUE_BYTES_MAX as u64,
         txn_items_max: txn::ITEMS_MAX as u64,
         many_items_max: many::ITEMS_MAX as u64,
+        import_line_bytes_max: limits::IMPORT_LINE_BYTES_MAX as u64,
         ttl_ms_max: limits::TTL_MS_MAX,
         timeout_ms_max: ms(limits::TIMEOUT_MAX),
         read_timeout_ms_default: ms(limits::READ_TIMEOUT_DEFAULT),

@@ -24,6 +24,17 @@ pub(super) fn all() -> Value {
         "prefix": text("prefix", "What the keys begin with; `prefix64` for other bytes than text."),
         "start": text("start", "The first key to list; `start64` for other bytes than text."),
         "cursor": text("cursor", "Where the page before ended."),
+        "export_cursor": text("cursor", "The last cursor of an export that was cut."),
+        "first_line": {
+            "name": "first_line", "in": "query",
+            "description": "The number of the body's first line. Line 1 is the manifest.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": 1_u64 << 47, "default": 1 },
+        },
+        "only_absent": {
+            "name": "if_absent", "in": "query",
+            "description": "Whether keys that are there stay as they are.",
+            "schema": { "type": "boolean" },
+        },
         "limit": {
             "name": "limit", "in": "query", "description": "Most keys of the page.",
             "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX },

@@ -21,6 +21,10 @@ pub(super) enum Name {
     Consistency,
     /// Where a list goes on.
     Cursor,
+    /// The number of a body's first line.
+    FirstLine,
+    /// Whether keys that are there stay as they are.
+    IfAbsent,
     /// A key that a path cannot carry.
     Key64,
     /// How many keys a page has.
@@ -48,10 +52,12 @@ pub(super) enum Name {
 pub(super) struct Query<'a>(Vec<(Name, Cow<'a, str>)>);
 
 impl Name {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Consistency => "consistency",
             Self::Cursor => "cursor",
+            Self::FirstLine => "first_line",
+            Self::IfAbsent => "if_absent",
             Self::Key64 => "key64",
             Self::Limit => "limit",
             Self::MaxStaleness => "max_staleness",
