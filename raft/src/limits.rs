@@ -52,6 +52,10 @@ pub const ROUND_WAIT_MAX: Duration = Duration::from_micros(200);
 pub const ROUND_YIELDS_MAX: u32 = 256;
 /// Most linearizable reads of a shard that wait for their confirmation.
 pub const READS_WAITING_MAX: usize = 8_192;
+/// Most requests at a replica that wait for a key to change.
+pub const KEY_WAITS_MAX: usize = 1_024;
+/// Longest such wait.
+pub const KEY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Largest frame between nodes, header included.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;

@@ -9,6 +9,7 @@
 //!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
 //!   data         counting, transactions, many keys at once
 //!   bulk         exports and imports
+//!   waits        reads that wait for a change, or for a replica
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
 //!   dev          the same from `steadfast dev`, which starts and ends them itself
@@ -44,6 +45,7 @@ mod size;
 mod stops;
 mod tokens;
 mod views;
+mod waits;
 
 /// How long a condition that must come true may take. It never takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -31,6 +31,10 @@ pub struct Limits {
     pub proposals_inflight_bytes_max: u64,
     /// Linearizable reads of one shard that wait for their confirmation.
     pub reads_waiting_max: u64,
+    /// Requests at one replica that wait for a key to change.
+    pub key_waits_max: u64,
+    /// Longest such wait.
+    pub key_wait_ms_max: u64,
     /// Bytes of keys and values on this node, past which writes that grow them are refused. `None`:
     /// no bound.
     pub memory_bytes_max: Option<u64>,

@@ -97,6 +97,8 @@ struct Call {
     body: Bytes,
     /// How long to wait for the answer, if the caller names no timeout.
     patience: Duration,
+    /// How much longer the node may take because it waits for something.
+    waits: Duration,
     /// Whether the server takes the caller's timeout as a parameter.
     takes_timeout: bool,
     /// Whether it could change anything.
@@ -194,7 +196,7 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Answer, ClientError> {
         let mutates = call.mutates;
-        let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
+        let patience = timeout.unwrap_or(call.patience) + call.waits + ANSWER_GRACE;
         let sent = self.request(endpoint, call, timeout).timeout(patience).send().await;
         let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -242,6 +244,7 @@ impl Call {
             headers: Vec::new(),
             body: Bytes::new(),
             patience: ANSWER_TIMEOUT,
+            waits: Duration::ZERO,
             takes_timeout: true,
         }
     }
@@ -289,7 +292,7 @@ impl Answer {
 
     /// Turns everything but a success into an error.
     fn checked(self, mutates: bool) -> Result<Self, ClientError> {
-        if self.status.is_success() {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
             return Ok(self);
         }
         if self.status == StatusCode::TEMPORARY_REDIRECT {

@@ -164,6 +164,14 @@ pub enum CommandError {
         /// All lines up to this one are imported.
         lines: u64,
     },
+    /// A key did not change in time.
+    #[error("the key is still version {etag} after {}", duration::format_ms(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)))]
+    Unchanged {
+        /// The version.
+        etag: String,
+        /// How long was waited for another.
+        waited: Duration,
+    },
     /// Lines are missing at the end of an export.
     #[error("{what}")]
     Cut {
@@ -223,6 +231,7 @@ impl CommandError {
         match self {
             Self::Client(error) | Self::Import { error, .. } => error.exit(),
             Self::Cut { .. } => Exit::Unexpected,
+            Self::Unchanged { .. } => Exit::WaitDeadline,
             Self::Usage { .. } | Self::Token(_) => Exit::Usage,
             Self::Unseen { .. } => Exit::Unavailable,
             Self::NoSuchShard { .. } => Exit::NotFound,
@@ -242,6 +251,9 @@ impl CommandError {
                 return told(self, &format!("all up to that line is imported, {rest}"), advice);
             }
             Self::Cut { advice, .. } => ("what came is kept", advice.clone()),
+            Self::Unchanged { .. } => {
+                (state(Exit::WaitDeadline), "the same command waits again".to_owned())
+            }
             Self::Usage { advice, .. } => (state(Exit::Usage), advice.clone()),
             Self::Token(_) => {
                 (state(Exit::Usage), "--token-file with the file that the nodes have".to_owned())

@@ -26,6 +26,8 @@ pub(super) fn of(settings: &Settings) -> Limits {
         proposals_inflight_max: limits::PROPOSALS_INFLIGHT_MAX as u64,
         proposals_inflight_bytes_max: limits::PROPOSALS_INFLIGHT_BYTES_MAX as u64,
         reads_waiting_max: limits::READS_WAITING_MAX as u64,
+        key_waits_max: limits::KEY_WAITS_MAX as u64,
+        key_wait_ms_max: ms(limits::KEY_WAIT_MAX),
         memory_bytes_max: settings.memory_bytes_max,
         log_bytes_max: segments_max * settings.segment_bytes,
         log_memory_bytes_max: settings.log_memory_bytes_max,

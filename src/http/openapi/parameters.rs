@@ -54,6 +54,17 @@ pub(super) fn all() -> Value {
             DURATION,
             "How old an answer may be, with `consistency=stale` alone.",
         ),
+        "min_revision": {
+            "name": "min_revision", "in": "query",
+            "description": "How many mutations of the shard an answer must reflect, with \
+                            `consistency=stale` alone.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "wait": query(
+            "wait",
+            TIMEOUT,
+            "How long to wait until the key has another version than that in `If-None-Match`, up to `30s`.",
+        ),
         "consistency": {
             "name": "consistency", "in": "query", "description": "What the answer promises.",
             "schema": {

@@ -101,7 +101,16 @@ const fn look(
     }
 }
 
-const READ: &[&str] = &["key", "consistency", "max_staleness", "timeout", "if_none_match", "route"];
+const READ: &[&str] = &[
+    "key",
+    "consistency",
+    "max_staleness",
+    "min_revision",
+    "wait",
+    "timeout",
+    "if_none_match",
+    "route",
+];
 
 /// All routes.
 pub(super) const ROUTES: &[Route] = &[

@@ -31,6 +31,8 @@ pub(super) enum Name {
     Limit,
     /// How old a stale answer may be.
     MaxStaleness,
+    /// How many mutations a stale answer must reflect.
+    MinRevision,
     /// What listed keys begin with.
     Prefix,
     /// The same, where it is no text.
@@ -45,6 +47,8 @@ pub(super) enum Name {
     Ttl,
     /// Whether a list has values.
     Values,
+    /// How long to wait for a change.
+    Wait,
 }
 
 /// The parameters of a request.
@@ -61,6 +65,7 @@ impl Name {
             Self::Key64 => "key64",
             Self::Limit => "limit",
             Self::MaxStaleness => "max_staleness",
+            Self::MinRevision => "min_revision",
             Self::Prefix => "prefix",
             Self::Prefix64 => "prefix64",
             Self::Start => "start",
@@ -68,6 +73,7 @@ impl Name {
             Self::Timeout => "timeout",
             Self::Ttl => "ttl",
             Self::Values => "values",
+            Self::Wait => "wait",
         }
     }
 }
