@@ -1,8 +1,9 @@
 //! Reads at any node, cheaply, and never misses one's own writes.
 //!
 //! A stale read asks nobody, so it may be older than what this client wrote a moment ago. Each answer
-//! says how many mutations its shard had seen: if that is fewer than after the write, the read is made
-//! again, linearizably.
+//! says how many mutations its shard had seen, and a stale read can ask for as many. It says so itself
+//! if it falls behind all the same, and the read is then made again, linearizably: the slot of the key
+//! may be another shard's by now, which counts anew.
 //!
 //! ```sh
 //! steadfast dev &
@@ -12,12 +13,13 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use bytes::Bytes;
+use steadfast_cli::api::slot;
 use steadfast_cli::client::kv::{Condition, Facts, Level};
 use steadfast_cli::client::{Client, ClientError, ENDPOINTS_DEFAULT};
 
-/// What a client has written so far: the newest facts of each shard.
+/// What a client has written so far: the newest facts of each slot.
 #[derive(Default)]
-pub(crate) struct Session(Vec<Facts>);
+pub(crate) struct Session(Vec<(u16, Facts)>);
 
 impl Session {
     /// Stores a value, and remembers how far its shard was.
@@ -28,8 +30,9 @@ impl Session {
         value: Bytes,
     ) -> Result<(), ClientError> {
         let facts = client.put(key, value, None, &Condition::Always).await?.facts;
-        self.0.retain(|known| known.shard != facts.shard);
-        self.0.push(facts);
+        let slot = slot::of(key);
+        self.0.retain(|(known, _)| *known != slot);
+        self.0.push((slot, facts));
         Ok(())
     }
 
@@ -39,7 +42,9 @@ impl Session {
         client: &Client,
         key: &[u8],
     ) -> Result<Option<Bytes>, ClientError> {
-        let stale = Level::Stale { max_staleness_ms: Some(1_000) };
+        let written = self.0.iter().find(|(slot, _)| *slot == slot::of(key));
+        let min_revision = written.map(|(_, known)| known.applied);
+        let stale = Level::Stale { max_staleness_ms: Some(1_000), min_revision };
         if let Ok(read) = client.get(key, stale).await
             && self.covers(&read.facts)
         {
@@ -51,8 +56,8 @@ impl Session {
 
     /// Returns whether an answer reflects all that was written here to its shard.
     fn covers(&self, facts: &Facts) -> bool {
-        let written = self.0.iter().filter(|known| known.shard == facts.shard);
-        written.map(|known| known.applied).all(|applied| applied <= facts.applied)
+        let written = self.0.iter().filter(|(_, known)| known.shard == facts.shard);
+        written.map(|(_, known)| known.applied).all(|applied| applied <= facts.applied)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | clock     | counts during suspend | can be set | used for                                  |
 //! |-----------|-----------------------|------------|-------------------------------------------|
-//! | wall      | yes                   | yes        | samples for log time, never a decision    |
+//! | wall      | yes                   | yes        | samples for log time; deadlines in exports |
 //! | boottime  | yes                   | no         | how long ago something was seen (D5, D6)  |
 //! | monotonic | no                    | no         | with boottime: has the machine slept?     |
 //!

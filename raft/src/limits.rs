@@ -28,6 +28,12 @@ pub const STRETCH_BYTES_MAX: usize = 4 << 20;
 pub const SCAN_LOOKS_MAX: usize = 8_192;
 /// Most items of one request about many keys.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
+/// Most keys of an import that are written at the same time.
+pub const IMPORT_WINDOW_KEYS_MAX: usize = 2_048;
+/// Bytes of an import's lines past which no more are written at the same time.
+pub const IMPORT_WINDOW_BYTES_MAX: usize = 4 << 20;
+/// Longest line of an import: the largest key and value, should each byte take six in JSON.
+pub const IMPORT_LINE_BYTES_MAX: usize = 8 << 20;
 /// Most bytes of values that one transaction finds. It is written into each: replicas of different
 /// versions must agree on it.
 pub const TRANSACTION_FOUND_BYTES_MAX: u32 = 2 << 20;
@@ -46,6 +52,10 @@ pub const ROUND_WAIT_MAX: Duration = Duration::from_micros(200);
 pub const ROUND_YIELDS_MAX: u32 = 256;
 /// Most linearizable reads of a shard that wait for their confirmation.
 pub const READS_WAITING_MAX: usize = 8_192;
+/// Most requests at a replica that wait for a key to change.
+pub const KEY_WAITS_MAX: usize = 1_024;
+/// Longest such wait.
+pub const KEY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Largest frame between nodes, header included.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
@@ -198,6 +208,7 @@ const _: () = assert!(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(APPEND_BYTES_MAX < BATCH_BYTES_MAX);
 const _: () = assert!(8 * BOOTS_KEPT_MAX + 3 * TEXT_BYTES_MAX < HANDSHAKE_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES < FRAME_BYTES_MAX);
+const _: () = assert!(6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 1_024 < IMPORT_LINE_BYTES_MAX);
 const _: () = assert!(2 * STRETCH_BYTES_MAX <= PAGE_BYTES_MAX);
 const _: () = assert!(
     STRETCH_BYTES_MAX + VALUE_BYTES_MAX + 64 * PAGE_KEYS_MAX + KEY_BYTES_MAX < FRAME_BYTES_MAX

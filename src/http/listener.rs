@@ -69,13 +69,24 @@ enum Phase {
     Closing,
 }
 
+/// Knows when the server wants to be done with what it has.
+#[derive(Clone, Debug)]
+pub(super) struct Draining(watch::Receiver<Phase>);
+
+impl Draining {
+    /// Waits until then.
+    pub(super) async fn begun(&mut self) {
+        reached(&mut self.0, Phase::Draining).await;
+    }
+}
+
 impl Server {
     /// Starts to serve `node` at `listener`.
     pub(crate) fn start(listener: TcpListener, node: Node) -> Self {
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
         let phase = watch::Sender::default();
-        let accepting =
-            accept(listener, App::new(node), Arc::clone(&connections), phase.subscribe());
+        let app = App::new(node, Draining(phase.subscribe()));
+        let accepting = accept(listener, app, Arc::clone(&connections), phase.subscribe());
         Self { accepting: spawn(accepting), connections, phase }
     }
 

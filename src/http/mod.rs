@@ -7,6 +7,7 @@
 //!              takes several keys at once
 //!   many/      the same for each of many items
 //!   list/      keys in order, a page at a time
+//!   bulk/      all keys as lines, out and in
 //!   control    founding, looking, probes -> node -> answer -> response
 //!   openapi    the interface for programs
 //!   head auth query origin body condition ops problem    what they share
@@ -19,12 +20,14 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use steadfast_cli::api::{header, incr, key, txn};
 use steadfast_raft::node::Node;
@@ -34,6 +37,7 @@ use tracing::Instrument;
 
 mod auth;
 mod body;
+mod bulk;
 mod control;
 mod head;
 mod kv;
@@ -48,8 +52,13 @@ mod patience;
 mod problem;
 mod query;
 
+use listener::Draining;
 pub(crate) use listener::Server;
 use metrics::Metrics;
+
+/// Routes whose answers are about keys, as metrics name them.
+const ABOUT_KEYS: [&str; 5] = ["kv", "incr", "txn", "mget", "batch"];
+const SERVER_TIMING: HeaderName = HeaderName::from_static(header::SERVER_TIMING);
 
 /// What answers requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,14 +66,15 @@ struct App {
     node: Node,
     metrics: Arc<Metrics>,
     control: Router,
+    draining: Draining,
 }
 
 impl App {
-    fn new(node: Node) -> Self {
+    fn new(node: Node, draining: Draining) -> Self {
         let metrics = Arc::new(Metrics::new());
         let control =
             control::router(control::Control { node: node.clone(), metrics: Arc::clone(&metrics) });
-        Self { node, metrics, control }
+        Self { node, metrics, control, draining }
     }
 
     /// Answers one request, whatever happens.
@@ -80,8 +90,12 @@ impl App {
             outcome = tracing::field::Empty,
         );
         let handled = AssertUnwindSafe(self.dispatch(request).instrument(span.clone()));
-        let response = handled.catch_unwind().await.unwrap_or_else(|_| panicked(&method));
-        self.metrics.count(route, &method, response.status(), started.elapsed());
+        let mut response = handled.catch_unwind().await.unwrap_or_else(|_| panicked(&method));
+        let took = started.elapsed();
+        if ABOUT_KEYS.contains(&route) {
+            response.headers_mut().insert(SERVER_TIMING, timing(took));
+        }
+        self.metrics.count(route, &method, response.status(), took);
         record(&span, &method, &response);
         response
     }
@@ -99,10 +113,13 @@ impl App {
             if list::is_asked(request.method(), request.uri()) {
                 return list::serve(&self.node, request).await;
             }
-            return kv::serve(&self.node, request).await;
+            return kv::serve(&self.node, &self.draining, request).await;
         }
         if many::is_path(request.uri().path()) {
             return many::serve(&self.node, request).await;
+        }
+        if bulk::is_path(request.uri().path()) {
+            return bulk::serve(&self.node, request).await;
         }
         if request.uri().path() == txn::PATH {
             return kv::serve_txn(&self.node, request).await;
@@ -114,6 +131,13 @@ impl App {
         let Ok(response) = self.control.clone().call(request).await;
         response
     }
+}
+
+/// Says how long an answer took, in milliseconds: from its request's head to its own.
+fn timing(took: Duration) -> HeaderValue {
+    let us = took.as_micros();
+    let text = format!("total;dur={}.{:03}", us / 1_000, us % 1_000);
+    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("letters, digits and a dot")
 }
 
 /// Answers for a handler that panicked. The panic itself was printed by the hook.
@@ -155,6 +179,13 @@ fn text(text: &'static str) -> Response {
 mod tests {
     use super::*;
     use axum::http::StatusCode;
+
+    #[test]
+    fn a_time_is_told_in_milliseconds_with_three_places() {
+        for (us, text) in [(0, "0.000"), (1_234, "1.234"), (30_000_050, "30000.050")] {
+            assert_eq!(timing(Duration::from_micros(us)), format!("total;dur={text}"));
+        }
+    }
 
     #[tokio::test]
     async fn a_handler_that_panicked_leaves_doubt_about_a_write_and_none_about_a_read() {

@@ -152,7 +152,26 @@ fn answer(stream: &mut BufReader<TcpStream>, head: bool) -> io::Result<Answer> {
         answer.body = vec![0; length.parse().expect("a length is a number")];
         stream.read_exact(&mut answer.body)?;
     }
+    if answer.header("transfer-encoding") == Some("chunked") && !bodiless {
+        answer.body = chunks(stream)?;
+    }
     Ok(answer)
+}
+
+/// Reads a body that comes in pieces. One whose end does not come is an error.
+fn chunks(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let length = line(stream)?;
+        let length = usize::from_str_radix(&length, 16).map_err(io::Error::other)?;
+        let begin = body.len();
+        body.resize(begin + length, 0);
+        stream.read_exact(&mut body[begin..])?;
+        line(stream)?;
+        if length == 0 {
+            return Ok(body);
+        }
+    }
 }
 
 fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {

@@ -9,6 +9,8 @@
 //!   founding kills leaders stops directories input peers views pressure size tokens    what is done to them
 //!   refused      bad JSON, and what every route refuses
 //!   data         counting, transactions, many keys at once
+//!   bulk         exports and imports
+//!   waits        reads that wait for a change, or for a replica
 //!   jepsen       the harness that injects faults, from its command line
 //!   client       the Rust client: routing, and its examples
 //!   documents    every command that the documents show
@@ -24,6 +26,7 @@
 
 use std::time::{Duration, Instant};
 
+mod bulk;
 mod client;
 mod data;
 mod dev;
@@ -46,6 +49,7 @@ mod size;
 mod stops;
 mod tokens;
 mod views;
+mod waits;
 
 /// How long a condition that must come true may take. It never takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -28,3 +28,7 @@ pub const EXISTED: &str = "steadfast-existed";
 pub const BATCH_FAILED: &str = "steadfast-batch-failed";
 /// How a request finds the leader.
 pub const ROUTE: &str = "steadfast-route";
+/// How long an answer took.
+pub const SERVER_TIMING: &str = "server-timing";
+/// How many lines of an import are certainly done with, where it stopped.
+pub const IMPORT_LINES: &str = "steadfast-import-lines";

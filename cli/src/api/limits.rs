@@ -15,6 +15,8 @@ pub struct Limits {
     pub txn_items_max: u64,
     /// Items of one request for many keys.
     pub many_items_max: u64,
+    /// Longest line of an import.
+    pub import_line_bytes_max: u64,
     /// Longest time to live.
     pub ttl_ms_max: u64,
     /// Longest `timeout` that a request may ask for.
@@ -29,6 +31,10 @@ pub struct Limits {
     pub proposals_inflight_bytes_max: u64,
     /// Linearizable reads of one shard that wait for their confirmation.
     pub reads_waiting_max: u64,
+    /// Requests at one replica that wait for a key to change.
+    pub key_waits_max: u64,
+    /// Longest such wait.
+    pub key_wait_ms_max: u64,
     /// Bytes of keys and values on this node, past which writes that grow them are refused. `None`:
     /// no bound.
     pub memory_bytes_max: Option<u64>,

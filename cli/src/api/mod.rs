@@ -2,6 +2,7 @@
 //!
 //! Fields may be added; none is renamed, removed or given another meaning within `/v1`.
 
+pub mod bulk;
 pub mod cluster;
 pub mod duration;
 pub mod header;

@@ -1,8 +1,10 @@
 //! Calls about one key.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 
 use super::{Answer, Call, Client, ClientError, push_parameter};
 use crate::api::duration::format_ms;
@@ -75,6 +77,9 @@ pub enum Level {
     Stale {
         /// It must not be older than this.
         max_staleness_ms: Option<u64>,
+        /// It must reflect so many mutations of the key's shard: the `applied` of an earlier answer's
+        /// facts. It waits for them, within its time.
+        min_revision: Option<u64>,
     },
 }
 
@@ -127,21 +132,26 @@ impl Client {
             Level::Stale { .. } => self.send(call).await,
             Level::Linearizable | Level::Lease => self.send_about(key, call).await,
         };
-        match sent {
-            Ok(answer) => {
-                let value = answer.body.clone();
-                let etag = text(&answer.headers, "etag").unwrap_or_default();
-                let (revision, expires_in_ms) = (answer.revision(false)?, answer.expires_in_ms());
-                let found = Some(Found { value, etag, revision, expires_in_ms });
-                Ok(Read { found, facts: Facts::of(&answer.headers) })
-            }
-            Err(ClientError::Problem { problem, headers, .. })
-                if problem.code == code::KEY_NOT_FOUND =>
-            {
-                Ok(Read { found: None, facts: Facts::of(&headers) })
-            }
-            Err(error) => Err(error),
+        as_read(sent)
+    }
+
+    /// Reads `key` once it has another version than this, at most `wait` from now. `None`: it had none.
+    pub async fn get_changed(
+        &self,
+        key: &[u8],
+        etag: &str,
+        wait: Duration,
+    ) -> Result<Option<Read>, ClientError> {
+        let mut target = key::target(key);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        push_parameter(&mut target, "wait", &format_ms(wait_ms));
+        let call = Call { waits: wait, ..Call::new(Method::GET, target) };
+        // Any node that has a replica hears of a change.
+        let sent = self.send(call.with("if-none-match", etag)).await;
+        if sent.as_ref().is_ok_and(|answer| answer.status == StatusCode::NOT_MODIFIED) {
+            return Ok(None);
         }
+        as_read(sent).map(Some)
     }
 
     /// Stores `value` under `key`. It lives for `ttl_ms`, or for ever.
@@ -160,7 +170,7 @@ impl Client {
             Call { headers: condition.headers(), body: value, ..Call::new(Method::PUT, target) };
         let answer = self.send_about(key, call).await?;
         Ok(Stored {
-            created: answer.status == reqwest::StatusCode::CREATED,
+            created: answer.status == StatusCode::CREATED,
             etag: text(&answer.headers, "etag").unwrap_or_default(),
             revision: answer.revision(true)?,
             expires_in_ms: answer.expires_in_ms(),
@@ -178,6 +188,25 @@ impl Client {
             revision: answer.revision(true)?,
             facts: Facts::of(&answer.headers),
         })
+    }
+}
+
+/// Returns an answer to a read. That there is no such key is one, too.
+fn as_read(sent: Result<Answer, ClientError>) -> Result<Read, ClientError> {
+    match sent {
+        Ok(answer) => {
+            let value = answer.body.clone();
+            let etag = text(&answer.headers, "etag").unwrap_or_default();
+            let (revision, expires_in_ms) = (answer.revision(false)?, answer.expires_in_ms());
+            let found = Some(Found { value, etag, revision, expires_in_ms });
+            Ok(Read { found, facts: Facts::of(&answer.headers) })
+        }
+        Err(ClientError::Problem { problem, headers, .. })
+            if problem.code == code::KEY_NOT_FOUND =>
+        {
+            Ok(Read { found: None, facts: Facts::of(&headers) })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -207,8 +236,11 @@ impl Level {
             Self::Stale { .. } => "stale",
         };
         push_parameter(target, "consistency", name);
-        if let Self::Stale { max_staleness_ms: Some(ms) } = self {
+        if let Self::Stale { max_staleness_ms: Some(ms), .. } = self {
             push_parameter(target, "max_staleness", &format_ms(ms));
+        }
+        if let Self::Stale { min_revision: Some(revision), .. } = self {
+            push_parameter(target, "min_revision", &revision.to_string());
         }
     }
 }

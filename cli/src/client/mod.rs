@@ -36,6 +36,7 @@ use crate::api::duration::format_ms;
 use crate::api::header;
 use crate::api::problem::Problem;
 
+pub mod bulk;
 pub mod cluster;
 mod curl;
 pub mod error;
@@ -97,6 +98,8 @@ struct Call {
     body: Bytes,
     /// How long to wait for the answer, if the caller names no timeout.
     patience: Duration,
+    /// How much longer the node may take because it waits for something.
+    waits: Duration,
     /// Whether the server takes the caller's timeout as a parameter.
     takes_timeout: bool,
     /// Whether it could change anything.
@@ -194,9 +197,28 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Answer, ClientError> {
         let mutates = call.mutates;
-        let patience = timeout.unwrap_or(call.patience) + ANSWER_GRACE;
+        let patience = timeout.unwrap_or(call.patience) + call.waits + ANSWER_GRACE;
+        let sent = self.request(endpoint, call, timeout).timeout(patience).send().await;
+        let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        tracing::debug!(endpoint, call.target, status = status.as_u16(), "answered");
+        let body = read_body(response).await.map_err(|why| ClientError::NoAnswer {
+            endpoint: endpoint.to_owned(),
+            why,
+            mutates,
+        })?;
+        Ok(Answer { endpoint: endpoint.to_owned(), status, headers, body })
+    }
+
+    /// Returns `call` as a request to this endpoint, which may take `timeout`.
+    fn request(
+        &self,
+        endpoint: &str,
+        call: &Call,
+        timeout: Option<Duration>,
+    ) -> reqwest::RequestBuilder {
         let url = format!("{endpoint}{}", call.full_target(timeout));
-        let mut request = self.http.request(call.method.clone(), &url).timeout(patience);
+        let mut request = self.http.request(call.method.clone(), &url);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
@@ -209,16 +231,7 @@ impl Client {
         if let Some(curl) = &self.curl {
             curl.show(&url, call);
         }
-        let sent = request.body(call.body.clone()).send().await;
-        let response = sent.map_err(|error| ClientError::from_send(endpoint, mutates, &error))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        tracing::debug!(%url, status = status.as_u16(), "answered");
-        let body = read_body(response).await.map_err(|why| ClientError::NoAnswer {
-            endpoint: endpoint.to_owned(),
-            why,
-            mutates,
-        })?;
-        Ok(Answer { endpoint: endpoint.to_owned(), status, headers, body })
+        request.body(call.body.clone())
     }
 }
 
@@ -232,6 +245,7 @@ impl Call {
             headers: Vec::new(),
             body: Bytes::new(),
             patience: ANSWER_TIMEOUT,
+            waits: Duration::ZERO,
             takes_timeout: true,
         }
     }
@@ -279,7 +293,7 @@ impl Answer {
 
     /// Turns everything but a success into an error.
     fn checked(self, mutates: bool) -> Result<Self, ClientError> {
-        if self.status.is_success() {
+        if self.status.is_success() || self.status == StatusCode::NOT_MODIFIED {
             return Ok(self);
         }
         if self.status == StatusCode::TEMPORARY_REDIRECT {

@@ -14,9 +14,12 @@ use crate::client::{Client, ClientError, ENDPOINTS_DEFAULT};
 use crate::exit::Exit;
 use crate::output::{Format, Output, Style};
 
+pub mod batch;
 pub mod cluster;
 pub mod del;
+pub mod export;
 pub mod get;
+pub mod import;
 pub mod incr;
 pub mod list;
 pub mod mget;
@@ -116,6 +119,15 @@ pub enum Command {
     /// Change several keys at once, or none
     #[command(long_about = txn::HELP)]
     Txn(txn::Txn),
+    /// Carry out many operations, each by itself
+    #[command(long_about = batch::HELP)]
+    Batch(batch::Batch),
+    /// Export keys as lines of JSON
+    #[command(long_about = export::HELP)]
+    Export(export::Export),
+    /// Import what was exported
+    #[command(long_about = import::HELP)]
+    Import(import::Import),
     /// Print the version of this program, and that of a node if one can be reached
     #[command(long_about = version::HELP)]
     Version(version::Version),
@@ -143,6 +155,30 @@ pub enum CommandError {
     Unseen {
         /// What was seen instead.
         headline: String,
+    },
+    /// An import stopped.
+    #[error("the import stopped after line {lines}: {error}")]
+    Import {
+        /// Why.
+        error: ClientError,
+        /// All lines up to this one are imported.
+        lines: u64,
+    },
+    /// A key did not change in time.
+    #[error("the key is still version {etag} after {}", duration::format_ms(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)))]
+    Unchanged {
+        /// The version.
+        etag: String,
+        /// How long was waited for another.
+        waited: Duration,
+    },
+    /// Lines are missing at the end of an export.
+    #[error("{what}")]
+    Cut {
+        /// What is missing.
+        what: String,
+        /// How to get it.
+        advice: String,
     },
     /// There is no such shard.
     #[error("there is no shard s{shard}; those who answered know {}", known.join(", "))]
@@ -181,6 +217,9 @@ impl Command {
             Self::Mget(command) => command.run(&client).await,
             Self::Incr(command) => command.run(&client).await,
             Self::Txn(command) => command.run(&client).await,
+            Self::Batch(command) => command.run(&client).await,
+            Self::Export(command) => command.run(&client, globals.quiet).await,
+            Self::Import(command) => command.run(&client, globals.quiet).await,
             Self::Version(command) => Ok(command.run(&client).await),
         }
     }
@@ -190,7 +229,9 @@ impl CommandError {
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Client(error) => error.exit(),
+            Self::Client(error) | Self::Import { error, .. } => error.exit(),
+            Self::Cut { .. } => Exit::Unexpected,
+            Self::Unchanged { .. } => Exit::WaitDeadline,
             Self::Usage { .. } | Self::Token(_) => Exit::Usage,
             Self::Unseen { .. } => Exit::Unavailable,
             Self::NoSuchShard { .. } => Exit::NotFound,
@@ -201,6 +242,18 @@ impl CommandError {
     pub fn to_text(&self) -> String {
         let (state, advice) = match self {
             Self::Client(error) => (state(error.exit()), error.advice()),
+            Self::Import { error, .. } => {
+                let in_doubt = error.exit() == Exit::OutcomeUnknown;
+                let rest =
+                    if in_doubt { "and some after it may be" } else { "and nothing after it" };
+                let advice = "correct what it names, then the same command with --resume; of standard \
+                              input send the lines from there on to POST /v1/import with first_line";
+                return told(self, &format!("all up to that line is imported, {rest}"), advice);
+            }
+            Self::Cut { advice, .. } => ("what came is kept", advice.clone()),
+            Self::Unchanged { .. } => {
+                (state(Exit::WaitDeadline), "the same command waits again".to_owned())
+            }
             Self::Usage { advice, .. } => (state(Exit::Usage), advice.clone()),
             Self::Token(_) => {
                 (state(Exit::Usage), "--token-file with the file that the nodes have".to_owned())
@@ -210,9 +263,14 @@ impl CommandError {
             }
             Self::NoSuchShard { .. } => (state(Exit::NotFound), "steadfast shard list".to_owned()),
         };
-        let next = if advice.is_empty() { String::new() } else { format!("\n  next   {advice}") };
-        format!("error: {self}\n  state  {state}{next}")
+        told(self, state, &advice)
     }
+}
+
+/// Returns an error with what state it leaves, and what to do next.
+fn told(error: &CommandError, state: &str, advice: &str) -> String {
+    let next = if advice.is_empty() { String::new() } else { format!("\n  next   {advice}") };
+    format!("error: {error}\n  state  {state}{next}")
 }
 
 /// Returns what an error leaves behind.

@@ -1,12 +1,14 @@
 //! Results of commands about keys, beyond one value read, stored or deleted.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::{Style, json_facts, put_bytes, tables};
+use crate::api::bulk::ImportAnswer;
 use crate::api::list::{ListAnswer, ListItem};
-use crate::api::many::{Item, ManyAnswer};
+use crate::api::many::{Item, ItemOutcome, ManyAnswer};
 use crate::api::ops::{GetResult, OpResult};
 use crate::client::incr::Counted;
 use crate::client::txn::Transacted;
@@ -31,6 +33,22 @@ pub enum Data {
         /// What came of each.
         answer: ManyAnswer,
     },
+    /// Many operations were carried out.
+    Batched {
+        /// The key of each.
+        keys: Vec<Vec<u8>>,
+        /// What came of each.
+        results: Vec<Item>,
+    },
+    /// Keys were exported.
+    Exported {
+        /// How many.
+        keys: u64,
+        /// Where to; `None`: to standard output.
+        file: Option<PathBuf>,
+    },
+    /// Keys were imported.
+    Imported(ImportAnswer),
     /// Keys were listed.
     Listed {
         /// The keys, and where there are more.
@@ -53,7 +71,12 @@ impl Data {
                     Some(_) | None => Exit::Done,
                 }
             }
-            Self::Counted { .. } | Self::Transacted(_) | Self::Listed { .. } => Exit::Done,
+            Self::Batched { results, .. } => worst(results),
+            Self::Counted { .. }
+            | Self::Transacted(_)
+            | Self::Listed { .. }
+            | Self::Exported { .. }
+            | Self::Imported(_) => Exit::Done,
         }
     }
 
@@ -62,18 +85,17 @@ impl Data {
             Self::Transacted(done) if !done.answer.succeeded => {
                 Some("a condition did not hold: what `else` says was carried out".to_owned())
             }
-            Self::Many { keys, answer } => {
-                let failed = keys.iter().zip(&answer.results).filter_map(|(key, item)| {
-                    let problem = item.problem.as_ref()?;
-                    Some(format!("{}: {}", key.escape_ascii(), problem.detail))
-                });
-                let failed: Vec<_> = failed.collect();
-                (!failed.is_empty()).then(|| failed.join("\n"))
-            }
+            Self::Many { keys, answer } => failed(keys, &answer.results),
+            Self::Batched { keys, results } => failed(keys, results),
+            Self::Exported { keys, file: None } => Some(format!("exported {keys} keys")),
             Self::Listed { answer, .. } if answer.cursor.is_some() => {
                 Some("there are more keys; --limit lists more of them".to_owned())
             }
-            Self::Counted { .. } | Self::Transacted(_) | Self::Listed { .. } => None,
+            Self::Counted { .. }
+            | Self::Transacted(_)
+            | Self::Listed { .. }
+            | Self::Exported { .. }
+            | Self::Imported(_) => None,
         }
     }
 
@@ -95,6 +117,31 @@ impl Data {
                 };
                 let rows = keys.iter().zip(&answer.results).map(row).collect();
                 writeln!(out, "{}", tables::fitted(&["KEY", "VALUE"], rows, &[], style))
+            }
+            Self::Batched { keys, results } => {
+                let row = |(key, item): (&Vec<u8>, &Item)| {
+                    let came = match (&item.result, &item.problem) {
+                        (Some(result), _) => line(result),
+                        (None, problem) => {
+                            let code = problem.as_ref().map(|problem| problem.code.as_str());
+                            format!("({})", code.unwrap_or_default())
+                        }
+                    };
+                    vec![key.escape_ascii().to_string(), came]
+                };
+                let rows = keys.iter().zip(results).map(row).collect();
+                writeln!(out, "{}", tables::fitted(&["KEY", "RESULT"], rows, &[], style))
+            }
+            Self::Exported { file: None, .. } => Ok(()),
+            Self::Exported { keys, file: Some(file) } => {
+                writeln!(out, "exported {keys} keys to {}", file.display())
+            }
+            Self::Imported(done) => {
+                let ImportAnswer { stored, kept, expired, .. } = done;
+                let kept = if 0 < *kept { format!(", {kept} were there") } else { String::new() };
+                let expired =
+                    if 0 < *expired { format!(", {expired} had expired") } else { String::new() };
+                writeln!(out, "imported {stored} keys{kept}{expired}")
             }
             Self::Listed { answer, values } => {
                 let row = |item: &ListItem| {
@@ -128,6 +175,13 @@ impl Data {
                 let lines = answer.results.iter().map(|item| item_line(item) + "\n");
                 lines.collect::<String>().into_bytes()
             }
+            Self::Batched { results, .. } => {
+                let lines = results.iter().map(|item| format!("{}\n", item.status));
+                lines.collect::<String>().into_bytes()
+            }
+            Self::Exported { file: None, .. } => Vec::new(),
+            Self::Exported { keys, .. } => keys.to_string().into_bytes(),
+            Self::Imported(done) => done.stored.to_string().into_bytes(),
             Self::Listed { answer, .. } => {
                 let line =
                     |item: &ListItem| text_or_base64(item.key.as_ref(), item.key64.as_ref()) + "\n";
@@ -149,18 +203,52 @@ impl Data {
                 object["facts"] = json_facts(&done.facts);
                 object
             }
-            Self::Many { keys, answer } => {
-                let item = |(key, item): (&Vec<u8>, &Item)| {
-                    let mut object = json!(item);
-                    put_bytes(&mut object, "key", key);
-                    object
-                };
-                let results: Vec<_> = keys.iter().zip(&answer.results).map(item).collect();
-                json!({ "results": results })
+            Self::Many { keys, answer } => json_items(keys, &answer.results),
+            Self::Batched { keys, results } => json_items(keys, results),
+            // What was exported is on standard output.
+            Self::Exported { file: None, .. } => Value::Null,
+            Self::Exported { keys, file: Some(file) } => {
+                json!({ "keys": keys, "file": file.display().to_string() })
             }
+            Self::Imported(done) => json!(done),
             Self::Listed { answer, .. } => json!(answer),
         }
     }
+}
+
+/// Returns what to exit with where many operations were carried out: an unknown outcome is worst.
+fn worst(results: &[Item]) -> Exit {
+    if results.iter().any(|item| item.outcome == ItemOutcome::Unknown) {
+        return Exit::OutcomeUnknown;
+    }
+    let of = |item: &Item| match item.status {
+        ..400 | 404 => Exit::Done,
+        409 | 412 => Exit::PreconditionFailed,
+        400..500 => Exit::Usage,
+        500.. => Exit::Unavailable,
+    };
+    results.iter().map(of).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done)
+}
+
+/// Returns why some of many failed, if they did.
+fn failed(keys: &[Vec<u8>], results: &[Item]) -> Option<String> {
+    let failed = keys.iter().zip(results).filter_map(|(key, item)| {
+        let problem = item.problem.as_ref()?;
+        Some(format!("{}: {}", key.escape_ascii(), problem.detail))
+    });
+    let failed: Vec<_> = failed.collect();
+    (!failed.is_empty()).then(|| failed.join("\n"))
+}
+
+/// Returns what came of many, each with its key.
+fn json_items(keys: &[Vec<u8>], results: &[Item]) -> Value {
+    let item = |(key, item): (&Vec<u8>, &Item)| {
+        let mut object = json!(item);
+        put_bytes(&mut object, "key", key);
+        object
+    };
+    let results: Vec<_> = keys.iter().zip(results).map(item).collect();
+    json!({ "results": results })
 }
 
 /// Returns a text, or the base64url of what is none, for people.

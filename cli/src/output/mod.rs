@@ -198,6 +198,8 @@ impl Output {
     /// Prints the result.
     pub fn write(&self, format: Format, style: Style, out: &mut dyn Write) -> io::Result<()> {
         match format {
+            // The lines were the result, and are out.
+            Format::Json if matches!(self, Self::Data(Data::Exported { file: None, .. })) => Ok(()),
             Format::Json => writeln!(out, "{}", self.json()),
             Format::Raw => out.write_all(&self.raw()),
             Format::Table => self.write_table(style, out),

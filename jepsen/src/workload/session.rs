@@ -102,7 +102,7 @@ impl Session {
         let level = match mode {
             Mode::Linearizable => Level::Linearizable,
             Mode::Lease => Level::Lease,
-            Mode::Stale => Level::Stale { max_staleness_ms: None },
+            Mode::Stale => Level::Stale { max_staleness_ms: None, min_revision: None },
         };
         let call = Call { mode: Some(mode), ..self.call(Function::Read, key, Value::Null) };
         let (client, begun) = self.begin(call);

@@ -27,6 +27,8 @@ pub enum Consistency {
     Stale {
         /// It must not be older than this.
         max_staleness: Option<Duration>,
+        /// It must reflect so many mutations of the shard: those that the caller knows of.
+        min_applied: Option<Revision>,
     },
 }
 
@@ -247,6 +249,20 @@ pub enum Refusal {
         /// How old its state is at most, if that is known: not before a first confirmation.
         staleness_ms: Option<u64>,
     },
+    /// The state here has not come as far as the read asks, and did not in time.
+    #[error(
+        "shard {shard} has applied {applied} of the {wanted} mutations that are asked for on {node}"
+    )]
+    Behind {
+        /// Which shard.
+        shard: ShardId,
+        /// Where.
+        node: NodeId,
+        /// How many it has applied.
+        applied: Revision,
+        /// How many it should have.
+        wanted: Revision,
+    },
     /// Too much is in flight.
     #[error("{bound}; it was not queued")]
     Overloaded {
@@ -310,6 +326,9 @@ pub enum Bound {
     /// Linearizable reads.
     #[error("{} reads wait already", limits::READS_WAITING_MAX)]
     Reads,
+    /// Requests that wait for a key to change.
+    #[error("{} requests wait for keys to change already", limits::KEY_WAITS_MAX)]
+    KeyWaits,
 }
 
 /// Why nobody knows what became of a write.

@@ -80,6 +80,10 @@ impl Inner {
             }
             ReadFailure::Overloaded => overloaded(Bound::Reads),
             ReadFailure::TooStale(staleness) => self.too_stale(shard, staleness).into(),
+            ReadFailure::Behind { applied, wanted } => {
+                let (shard, node) = (shard.group().shard, self.me());
+                Refusal::Behind { shard, node, applied, wanted }.into()
+            }
             ReadFailure::Halted => self.halted(shard).into(),
         }
     }

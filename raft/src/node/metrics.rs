@@ -124,6 +124,7 @@ impl Inner {
             &|it| it.counts().fallbacks,
         );
         family("shard_confirmed_reads", "Reads that shared them", &|it| it.counts().reads);
+        family("shard_key_waits", "Requests that wait for keys to change", &|it| it.key_waits());
         family("shard_leader_changes", "Changes of leader seen here", &|it| {
             it.counts().leader_changes
         });

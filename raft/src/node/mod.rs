@@ -52,6 +52,7 @@ pub mod snapshot;
 mod status;
 mod table;
 mod view;
+pub mod wait;
 
 use self::api::{
     Answer, Consistency, InitAnswer, InitError, InitRequest, Operation, ReadAnswer, RequestError,

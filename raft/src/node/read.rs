@@ -14,7 +14,7 @@ use crate::command::codec::fields::{get_option, put_option};
 use crate::mutant::Mutant;
 use crate::shard::Shard;
 use crate::shard::lookup::{Lookup, ReadFailure};
-use crate::words::Key;
+use crate::words::{Key, Revision};
 
 const LINEARIZABLE: u8 = 0;
 const LEASE: u8 = 1;
@@ -46,7 +46,10 @@ pub(super) async fn look_up(
                 return Ok((lookup, Guarantee::Lease));
             }
         }
-        Consistency::Stale { max_staleness } => {
+        Consistency::Stale { max_staleness, min_applied } => {
+            if let Some(wanted) = min_applied {
+                shard.applied_at_least(wanted, deadline).await?;
+            }
             let (lookup, staleness) = shard.read_stale(key, max_staleness, deadline).await?;
             return Ok((lookup, Guarantee::Stale { staleness }));
         }
@@ -65,7 +68,8 @@ pub(super) fn arrived(
         && let Guarantee::Stale { staleness } = &mut read.guarantee
     {
         *staleness += Duration::from_millis(millis(since_asked) + 1);
-        if let Operation::Read { consistency: Consistency::Stale { max_staleness }, .. } = operation
+        if let Operation::Read { consistency: Consistency::Stale { max_staleness, .. }, .. } =
+            operation
             && max_staleness.is_some_and(|max| max < *staleness)
         {
             let staleness_ms = Some(millis(*staleness));
@@ -90,9 +94,10 @@ pub(super) fn put_consistency(out: &mut BytesMut, consistency: Consistency) {
     match consistency {
         Consistency::Linearizable => out.put_u8(LINEARIZABLE),
         Consistency::Lease => out.put_u8(LEASE),
-        Consistency::Stale { max_staleness } => {
+        Consistency::Stale { max_staleness, min_applied } => {
             out.put_u8(STALE);
             put_option(out, max_staleness.map(millis));
+            put_option(out, min_applied.map(|applied| applied.0));
         }
     }
 }
@@ -103,7 +108,8 @@ pub(super) fn get_consistency(input: &mut Bytes) -> Result<Consistency, DecodeEr
         LEASE => Ok(Consistency::Lease),
         STALE => {
             let max_staleness = get_option(input)?.map(Duration::from_millis);
-            Ok(Consistency::Stale { max_staleness })
+            let min_applied = get_option(input)?.map(Revision);
+            Ok(Consistency::Stale { max_staleness, min_applied })
         }
         tag => Err(DecodeError::UnknownTag { what: "consistency", tag }),
     }

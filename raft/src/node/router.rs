@@ -61,12 +61,12 @@ impl From<Doubt> for Miss {
 }
 
 /// Where a request goes, as of one attempt.
-struct Way {
+pub(super) struct Way {
     table: Arc<Table>,
     /// The shard; `None` while the map is not known.
-    shard: Option<ShardId>,
+    pub(super) shard: Option<ShardId>,
     /// Its replica here, if there is one.
-    here: Option<Shard>,
+    pub(super) here: Option<Shard>,
 }
 
 impl Inner {
@@ -134,7 +134,7 @@ impl Inner {
         }
     }
 
-    fn way(&self, operation: &Operation) -> Way {
+    pub(super) fn way(&self, operation: &Operation) -> Way {
         let table = self.table();
         let shard = match operation {
             Operation::Read { key, .. } => table.shard_of(Slot::of(key)),
@@ -202,7 +202,7 @@ impl Inner {
     ///
     /// A leader that this node cannot reach may be gone: its clients wait, as those do whose requests
     /// are forwarded.
-    fn led_elsewhere(&self, way: &Way) -> Option<Elsewhere> {
+    pub(super) fn led_elsewhere(&self, way: &Way) -> Option<Elsewhere> {
         let shard = way.shard?;
         let (nodes, leads) = match &way.here {
             Some(here) => (vec![here.leadership().leader?.node()], true),
@@ -277,7 +277,7 @@ impl Inner {
     }
 
     /// Refuses what no other attempt can better: without a replica here and without a map.
-    fn refuse_at_once(&self, way: &Way) -> Result<(), Refusal> {
+    pub(super) fn refuse_at_once(&self, way: &Way) -> Result<(), Refusal> {
         match way.shard {
             Some(_) if !self.is_stopping() => Ok(()),
             None if self.shard(ShardId::META).is_some() => Ok(()),

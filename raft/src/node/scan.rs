@@ -56,6 +56,12 @@ impl Node {
     pub fn cluster(&self) -> Option<ClusterId> {
         self.inner.directory.member().map(|member| member.cluster)
     }
+
+    /// Returns the wall clock, in Unix milliseconds: for deadlines that leave the cluster or come from
+    /// outside.
+    pub fn wall_ms(&self) -> u64 {
+        self.inner.seams.clock.wall_ms()
+    }
 }
 
 impl Inner {

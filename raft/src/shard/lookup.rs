@@ -49,6 +49,13 @@ pub enum ReadFailure {
     /// The state here is older than is allowed, and could not get fresher in time: so old at most,
     /// or of unknown age.
     TooStale(Option<Duration>),
+    /// The state here has not applied as many mutations as are asked for, and did not in time.
+    Behind {
+        /// How many it has applied.
+        applied: Revision,
+        /// How many it should have.
+        wanted: Revision,
+    },
     /// The replica stopped.
     Halted,
 }

@@ -19,11 +19,12 @@ use super::snapshots::ShardSnapshots;
 use super::time::ShardTime;
 use super::turns::Turns;
 use super::types::{EncodedEntry, RaftLogId, Replies, Types, log_id, position};
+use super::waits::KeyWaits;
 use crate::command::{Reply, codec};
 use crate::mutant::Mutant;
 use crate::runtime::watch;
 use crate::state::State;
-use crate::words::{GroupId, LogPosition, LogTime};
+use crate::words::{GroupId, LogPosition, LogTime, Revision};
 
 /// openraft's membership, with the entry that set it.
 pub type Membership = openraft::type_config::alias::StoredMembershipOf<Types>;
@@ -53,6 +54,8 @@ pub struct Replica {
     bytes: AtomicU64,
     applied: watch::Sender<Progress>,
     halted: OnceLock<String>,
+    /// Who waits for keys to change.
+    pub waits: KeyWaits,
 }
 
 /// How far a replica has come, for those who wait.
@@ -60,6 +63,8 @@ pub struct Replica {
 pub struct Progress {
     /// The last entry applied.
     pub position: Option<LogPosition>,
+    /// The state's count of mutations.
+    pub applied: Revision,
     /// The state's time.
     pub now: LogTime,
     /// When the next key expires, if one will.
@@ -71,7 +76,8 @@ impl Replica {
     pub fn new(group: GroupId, content: Content) -> Self {
         let applied = watch::Sender::new(Progress::of(&content));
         let bytes = AtomicU64::new(content.state.bytes());
-        Self { group, content: RwLock::new(content), bytes, applied, halted: OnceLock::new() }
+        let (content, halted) = (RwLock::new(content), OnceLock::new());
+        Self { group, content, bytes, applied, halted, waits: KeyWaits::default() }
     }
 
     /// Locks the content for a lookup.
@@ -111,6 +117,7 @@ impl Replica {
         self.bytes.store(content.state.bytes(), Ordering::Relaxed);
         let before = std::mem::replace(&mut *self.write(), content);
         self.applied.send_replace(progress);
+        self.waits.wake_all();
         before
     }
 }
@@ -119,6 +126,7 @@ impl Progress {
     fn of(content: &Content) -> Self {
         Self {
             position: content.position,
+            applied: content.state.applied(),
             now: content.state.now(),
             next_deadline: content.state.next_deadline(),
         }
@@ -132,6 +140,7 @@ impl Content {
         id: &RaftLogId,
         payload: &Payload,
         stamp: Option<LogTime>,
+        waits: &KeyWaits,
     ) -> Result<Vec<Reply>, String> {
         let replies = match payload {
             EntryPayload::Blank => Vec::new(),
@@ -143,7 +152,9 @@ impl Content {
                 let mut entry = codec::decode(bytes)
                     .map_err(|error| format!("entry {} cannot be read: {error}", position(id)))?;
                 entry.stamp = stamp.unwrap_or(entry.stamp);
-                self.state.apply(&entry)
+                let replies = self.state.apply(&entry);
+                waits.wake(&entry.commands);
+                replies
             }
         };
         self.position = Some(position(id));
@@ -179,7 +190,7 @@ impl Machine {
                 self.snapshots.remember_before(content.state.clone());
             }
             let replies = content
-                .apply(&entry.log_id, &entry.payload, stamp)
+                .apply(&entry.log_id, &entry.payload, stamp, &self.replica.waits)
                 .map_err(|why| self.replica.halt(why))?;
             if let Some(responder) = responder {
                 answers.push((responder, Replies(replies)));

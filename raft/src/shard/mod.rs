@@ -57,6 +57,7 @@ pub mod ticks;
 pub mod time;
 pub mod turns;
 pub mod types;
+pub mod waits;
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::runtime::watch;
 use crate::transport::frame::{Reason, Refused};
 use crate::transport::wire::Malformed;
-use crate::words::{Key, LogPosition};
+use crate::words::{Key, LogPosition, Revision};
 
 /// Least time between two questions to the leader.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(50);
@@ -121,6 +121,24 @@ impl Shard {
         drop(timeout_at(deadline, self.inner.freshness.refreshed()).await);
         let answer = self.look_up_fresh(key, max)?;
         answer.ok_or_else(|| ReadFailure::TooStale(self.inner.freshness.staleness()))
+    }
+
+    /// Waits until the state here reflects so many mutations.
+    pub async fn applied_at_least(
+        &self,
+        wanted: Revision,
+        deadline: Instant,
+    ) -> Result<(), ReadFailure> {
+        let mut progress = self.progress();
+        let reached = progress.wait_for(|progress| wanted <= progress.applied);
+        match timeout_at(deadline, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_closed)) => Err(ReadFailure::Halted),
+            Err(_elapsed) => {
+                let applied = self.content().state.applied();
+                Err(ReadFailure::Behind { applied, wanted })
+            }
+        }
     }
 
     fn look_up_fresh(

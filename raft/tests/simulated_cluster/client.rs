@@ -203,9 +203,10 @@ fn consistency_of(freshness: Freshness) -> Consistency {
     match freshness {
         Freshness::Linearizable => Consistency::Linearizable,
         Freshness::Lease => Consistency::Lease,
-        Freshness::Stale { max_ms } => {
-            Consistency::Stale { max_staleness: max_ms.map(Duration::from_millis) }
-        }
+        Freshness::Stale { max_ms } => Consistency::Stale {
+            max_staleness: max_ms.map(Duration::from_millis),
+            min_applied: None,
+        },
     }
 }
 

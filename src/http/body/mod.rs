@@ -17,13 +17,18 @@ mod tests;
 /// Refuses a body that is not said to be JSON: a browser's form could be one otherwise. `example`
 /// says what to send instead.
 pub(super) fn check_json(headers: &HeaderMap, example: &str) -> Result<(), Box<Problem>> {
-    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
-    let media = media.split(';').next().unwrap_or("").trim();
+    let media = media(headers);
     if media.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
     let detail = format!("the Content-Type is {media:?}, not application/json");
     Err(refused(415, "not-json", "The body must be JSON", detail, example))
+}
+
+/// Returns what a body is said to be, without what is said of that.
+pub(super) fn media(headers: &HeaderMap) -> &str {
+    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or("");
+    media.split(';').next().unwrap_or("").trim()
 }
 
 /// Reads a body that is JSON of this shape. What is wrong with one that is not has its line and
@@ -64,21 +69,31 @@ pub(super) async fn read(
     match timeout_at(deadline, reading).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
-        Ok(Err(error)) => Err(refused(
-            400,
-            "body-incomplete",
-            "The body ended before its end",
-            format!("the connection or the body's framing broke: {error}"),
-            "send the whole body",
-        )),
-        Err(_) => Err(refused(
-            408,
-            "body-timeout",
-            "The body did not come in time",
-            "the request's time was over before its body was there",
-            "send it faster, or ask for more time with timeout=30s",
-        )),
+        Ok(Err(error)) => Err(incomplete(&error)),
+        Err(_) => Err(late()),
     }
+}
+
+/// Says that the rest of a body never came.
+pub(super) fn incomplete(error: &dyn std::fmt::Display) -> Box<Problem> {
+    refused(
+        400,
+        "body-incomplete",
+        "The body ended before its end",
+        format!("the connection or the body's framing broke: {error}"),
+        "send the whole body",
+    )
+}
+
+/// Says that a body came too slowly.
+pub(super) fn late() -> Box<Problem> {
+    refused(
+        408,
+        "body-timeout",
+        "The body did not come in time",
+        "the request's time was over before its body was there",
+        "send it faster, or ask for more time with timeout=30s",
+    )
 }
 
 fn too_large(bytes_max: usize) -> Box<Problem> {

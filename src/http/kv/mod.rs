@@ -8,12 +8,12 @@ use steadfast_cli::api::problem::Problem;
 use steadfast_raft::command::Command;
 use steadfast_raft::limits;
 use steadfast_raft::node::Node;
-use steadfast_raft::node::api::RequestError;
+use steadfast_raft::node::api::{RequestError, Route};
 use steadfast_raft::words::Value;
 use tokio::time::Instant;
 
 use super::problem::{Wanted, request_error};
-use super::{body, problem};
+use super::{Draining, body, problem};
 
 mod answer;
 mod condition;
@@ -21,6 +21,7 @@ mod incr;
 mod request;
 mod target;
 mod txn;
+mod wait;
 
 pub(super) use answer::uncounted_because;
 pub(super) use incr::increment;
@@ -28,8 +29,8 @@ use request::{Asked, Operation};
 pub(super) use request::{consistency, route, ttl};
 
 /// Answers a request about a key.
-pub(super) async fn serve(node: &Node, request: Request) -> Response {
-    rendered(carry_out(node, request).await, request::METHODS)
+pub(super) async fn serve(node: &Node, draining: &Draining, request: Request) -> Response {
+    rendered(carry_out(node, draining, request).await, request::METHODS)
 }
 
 /// Answers a request to count.
@@ -52,7 +53,11 @@ fn rendered(result: Result<Response, Box<Problem>>, methods: HeaderValue) -> Res
     })
 }
 
-async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
+async fn carry_out(
+    node: &Node,
+    draining: &Draining,
+    request: Request,
+) -> Result<Response, Box<Problem>> {
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let asked = Asked::parse(&head.method, &head.uri, &head.headers)?;
@@ -62,6 +67,14 @@ async fn carry_out(node: &Node, request: Request) -> Result<Response, Box<Proble
         Operation::Get { key, consistency, known } => {
             return match node.get(key, consistency, deadline).await {
                 Ok(read) => Ok(answer::read(read, known)),
+                Err(error) => unanswered(&error, Wanted::Read, &node, &head.uri),
+            };
+        }
+        Operation::Wait(wait) => {
+            let waited = Box::pin(wait::read(&node, &wait, draining.clone())).await;
+            return match waited {
+                Ok(Ok(read)) => Ok(answer::read(read, Some(wait.known))),
+                Ok(Err(replica)) => Ok(answer::elsewhere(&replica, Route::Redirect, &head.uri)),
                 Err(error) => unanswered(&error, Wanted::Read, &node, &head.uri),
             };
         }

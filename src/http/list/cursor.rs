@@ -17,16 +17,16 @@ const VERSION: u8 = 1;
 
 /// A place in the list of a cluster's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
+pub(in crate::http) struct Cursor {
     /// Whose keys.
-    pub(super) cluster: ClusterId,
+    pub(in crate::http) cluster: ClusterId,
     /// The last key that was listed.
-    pub(super) last: Bytes,
+    pub(in crate::http) last: Bytes,
 }
 
 impl Cursor {
     /// Returns its text, which clients take as opaque.
-    pub(super) fn to_text(&self) -> String {
+    pub(in crate::http) fn to_text(&self) -> String {
         let mut bytes = BytesMut::with_capacity(17 + self.last.len());
         bytes.put_u8(VERSION);
         bytes.put_u128(self.cluster.0);
@@ -35,7 +35,7 @@ impl Cursor {
     }
 
     /// Reads what [`Cursor::to_text`] wrote for this cluster.
-    pub(super) fn parse(text: &str, cluster: ClusterId) -> Result<Self, Box<Problem>> {
+    pub(in crate::http) fn parse(text: &str, cluster: ClusterId) -> Result<Self, Box<Problem>> {
         let refuse = |detail: &str| {
             let hint = "send the cursor of the page before as it was, or begin again without one";
             refused(400, "bad-cursor", "The cursor cannot be used", detail, hint)
@@ -55,7 +55,7 @@ impl Cursor {
     }
 
     /// Returns the least key after the last that was listed.
-    pub(super) fn next_key(&self) -> Bytes {
+    pub(in crate::http) fn next_key(&self) -> Bytes {
         [&self.last[..], &[0]].concat().into()
     }
 }

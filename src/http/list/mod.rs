@@ -22,7 +22,7 @@ use super::problem::{Wanted, refused, request_error};
 use super::query::{Name, Query};
 use super::{control, kv, ops, problem};
 
-mod cursor;
+pub(super) mod cursor;
 #[cfg(test)]
 mod tests;
 
@@ -73,11 +73,7 @@ fn parse(
 ) -> Result<(Scan, Duration), Box<Problem>> {
     let query = Query::parse(uri, &KNOWN)?;
     let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
-    if kv::route(headers)? != Route::Proxy {
-        let detail = "a list has keys of many shards, which have leaders of their own";
-        let hint = "use proxy, or leave it out";
-        return Err(refused(400, "bad-route", "This route cannot be taken", detail, hint));
-    }
+    proxy_alone(headers)?;
     let prefix = bytes(&query, Name::Prefix, Name::Prefix64)?.unwrap_or_default();
     let start = bytes(&query, Name::Start, Name::Start64)?;
     let from = match (query.get(Name::Cursor), start) {
@@ -87,20 +83,27 @@ fn parse(
     };
     let keys_max = query.get(Name::Limit).map(limit).transpose()?;
     let most = u32::try_from(limits::PAGE_KEYS_MAX).expect("a small number");
-    let values = match query.get(Name::Values) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => {
-            let detail = format!("values={other} is neither true nor false");
-            return Err(bad_parameter(detail, "values=true"));
-        }
-    };
+    let values = flag(&query, Name::Values)?;
     let keys_max = keys_max.unwrap_or(most);
     Ok((Scan { from, prefix, keys_max, bytes_max: 0, values }, timeout))
 }
 
+/// Refuses a request about keys of many shards that is not to be forwarded.
+pub(super) fn proxy_alone(headers: &HeaderMap) -> Result<(), Box<Problem>> {
+    if kv::route(headers)? == Route::Proxy {
+        return Ok(());
+    }
+    let detail = "its keys are of many shards, which have leaders of their own";
+    let hint = "use proxy, or leave it out";
+    Err(refused(400, "bad-route", "This route cannot be taken", detail, hint))
+}
+
 /// Reads bytes that are given as text or as base64url.
-fn bytes(query: &Query<'_>, text: Name, base64: Name) -> Result<Option<Bytes>, Box<Problem>> {
+pub(super) fn bytes(
+    query: &Query<'_>,
+    text: Name,
+    base64: Name,
+) -> Result<Option<Bytes>, Box<Problem>> {
     let bytes = match (query.get(text), query.get(base64)) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(contradictory("a text and its base64url")),
@@ -119,6 +122,19 @@ fn bytes(query: &Query<'_>, text: Name, base64: Name) -> Result<Option<Bytes>, B
     Ok(Some(bytes))
 }
 
+/// Reads a parameter that is true, or false as without it.
+pub(super) fn flag(query: &Query<'_>, name: Name) -> Result<bool, Box<Problem>> {
+    match query.get(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let name = name.as_str();
+            let detail = format!("{name}={other} is neither true nor false");
+            Err(bad_parameter(detail, &format!("{name}=true")))
+        }
+    }
+}
+
 fn limit(text: &str) -> Result<u32, Box<Problem>> {
     let most = u32::try_from(limits::PAGE_KEYS_MAX).expect("a small number");
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
@@ -132,7 +148,7 @@ fn contradictory(what: &str) -> Box<Problem> {
     refused(400, "repeated-parameter", "Contradictory request", detail, "send one of them")
 }
 
-fn bad_parameter(detail: String, hint: &str) -> Box<Problem> {
+pub(super) fn bad_parameter(detail: String, hint: &str) -> Box<Problem> {
     refused(400, "bad-parameter", "A parameter cannot be used", detail, hint)
 }
 
@@ -169,7 +185,8 @@ fn item(listed: &Listed) -> ListItem {
     ListItem { key, key64, value, value64, revision: Exact(listed.revision.0), expires_in_ms }
 }
 
-fn split(shown: Shown) -> (Option<String>, Option<String>) {
+/// Returns bytes as the two fields of JSON that can hold them.
+pub(super) fn split(shown: Shown) -> (Option<String>, Option<String>) {
     match shown {
         Shown::Text(text) => (Some(text), None),
         Shown::Base64(text) => (None, Some(text)),

@@ -56,7 +56,7 @@ fn headers_and_parameters_are_checked() {
     };
     let stale = "/v1/mget?consistency=stale&timeout=1s";
     let asked = parse(Method::POST, stale, &json, Kind::Mget).expect("good input");
-    assert_eq!(asked.consistency, Consistency::Stale { max_staleness: None });
+    assert_eq!(asked.consistency, Consistency::Stale { max_staleness: None, min_applied: None });
     refused_with(parse(Method::POST, "/v1/batch", &HeaderMap::new(), Kind::Batch), 415, "not-json");
     refused_with(parse(Method::GET, "/v1/mget", &json, Kind::Mget), 405, "method-not-allowed");
     let consistency = "/v1/batch?consistency=stale";

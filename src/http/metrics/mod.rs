@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use steadfast_cli::api::{incr, key, many, txn};
+use steadfast_cli::api::{bulk, incr, key, many, txn};
 
 #[cfg(test)]
 mod tests;
@@ -108,6 +108,10 @@ pub(super) fn route(path: &str) -> &'static str {
         "mget"
     } else if path == many::BATCH_PATH {
         "batch"
+    } else if path == bulk::EXPORT_PATH {
+        "export"
+    } else if path == bulk::IMPORT_PATH {
+        "import"
     } else if path == txn::PATH {
         "txn"
     } else if path.starts_with("/v1/cluster") || path.starts_with("/v1/shards") {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use steadfast_cli::api::bulk::NDJSON;
 use steadfast_cli::api::problem::{CONTENT_TYPE, Problem};
 
 mod parameters;
@@ -75,6 +76,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let body = match route.body {
         Body::None => None,
         Body::Bytes => Some(json!({ "application/octet-stream": {} })),
+        Body::Lines => Some(json!({ NDJSON: {} })),
         Body::Json(schema) => {
             Some(json!({ "application/json": { "schema": schema(generator).to_value() } }))
         }
@@ -89,6 +91,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             Answer::Empty => None,
             Answer::Bytes => Some(json!({ "application/octet-stream": {} })),
             Answer::Text => Some(json!({ "text/plain": { "schema": { "type": "string" } } })),
+            Answer::Lines => Some(json!({ NDJSON: {} })),
             Answer::Metrics => Some(json!({ super::metrics::CONTENT_TYPE: {} })),
             Answer::Json(schema) => {
                 Some(json!({ "application/json": { "schema": schema(generator).to_value() } }))

@@ -37,6 +37,17 @@ pub(super) fn all() -> Value {
         "start": text("start", "The first key to list. Not with `start64` or `cursor`."),
         "start64": query("start64", BASE64URL_OR_NONE, "The base64url of the first key to list."),
         "cursor": query("cursor", BASE64URL, "What the page before gave to go on with."),
+        "export_cursor": text("cursor", "The last cursor of an export that was cut."),
+        "first_line": {
+            "name": "first_line", "in": "query",
+            "description": "The number of the body's first line. Line 1 is the manifest.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": 1_u64 << 47, "default": 1 },
+        },
+        "only_absent": {
+            "name": "if_absent", "in": "query",
+            "description": "Whether keys that are there stay as they are.",
+            "schema": { "type": "boolean" },
+        },
         "limit": {
             "name": "limit", "in": "query", "description": "Most keys of the page.",
             "schema": { "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_MAX },
@@ -55,6 +66,17 @@ pub(super) fn all() -> Value {
             "max_staleness",
             DURATION,
             "How old an answer may be, with `consistency=stale` alone.",
+        ),
+        "min_revision": {
+            "name": "min_revision", "in": "query",
+            "description": "How many mutations of the shard an answer must reflect, with \
+                            `consistency=stale` alone.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+        "wait": query(
+            "wait",
+            TIMEOUT,
+            "How long to wait until the key has another version than that in `If-None-Match`, up to `30s`.",
         ),
         "consistency": {
             "name": "consistency", "in": "query", "description": "What the answer promises.",

@@ -1,6 +1,7 @@
 //! Each route: what it takes and what it answers.
 
 use schemars::{Schema, SchemaGenerator};
+use steadfast_cli::api::bulk::ImportAnswer;
 use steadfast_cli::api::cluster::{
     ClusterView, InitAnswer, InitRequest, ShardHash, SnapshotAnswer, TransferAnswer,
     TransferRequest, Version,
@@ -19,6 +20,7 @@ type OfType = fn(&mut SchemaGenerator) -> Schema;
 pub(super) enum Body {
     None,
     Bytes,
+    Lines,
     Json(OfType),
 }
 
@@ -26,6 +28,7 @@ pub(super) enum Body {
 pub(super) enum Answer {
     Empty,
     Bytes,
+    Lines,
     Text,
     Metrics,
     Json(OfType),
@@ -104,7 +107,16 @@ const fn look(
     }
 }
 
-const READ: &[&str] = &["key", "consistency", "max_staleness", "timeout", "if_none_match", "route"];
+const READ: &[&str] = &[
+    "key",
+    "consistency",
+    "max_staleness",
+    "min_revision",
+    "wait",
+    "timeout",
+    "if_none_match",
+    "route",
+];
 
 /// Counting, at a path that carries the key.
 const INCREMENT: Route = Route {
@@ -206,6 +218,30 @@ pub(super) const ROUTES: &[Route] = &[
         body: Body::Json(SchemaGenerator::subschema_for::<BatchRequest>),
         answers: MANY,
         problems: &[400, 413, 415, 422, 503],
+    },
+    Route {
+        parameters: &["prefix", "export_cursor", "timeout"],
+        problems: &[400, 503],
+        ..look(
+            "/v1/export",
+            "export",
+            "Streams keys with their values, a line of JSON each.",
+            &[(200, "A manifest, keys, and an end mark.", Answer::Lines)],
+        )
+    },
+    Route {
+        method: "post",
+        path: "/v1/import",
+        name: "import",
+        summary: "Stores the keys of an export.",
+        parameters: &["first_line", "only_absent", "timeout"],
+        body: Body::Lines,
+        answers: &[(
+            200,
+            "All lines are imported.",
+            Answer::Json(SchemaGenerator::subschema_for::<ImportAnswer>),
+        )],
+        problems: &[400, 408, 413, 415, 503, 504, 507],
     },
     Route {
         method: "post",

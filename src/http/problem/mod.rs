@@ -217,6 +217,12 @@ fn of_refusal(refusal: &Refusal) -> Kind {
             "The state here is too old, or of unknown age",
             "retry, allow a higher max_staleness, or read from a node that reaches the leader",
         ),
+        Refusal::Behind { .. } => kind(
+            503,
+            "too-stale",
+            "The state here has not come that far",
+            "retry, ask for more time with timeout, or read from a node that reaches the leader",
+        ),
         Refusal::Overloaded { .. } => {
             kind(503, "overloaded", "The node has too much to do", "send less, or wait and retry")
         }
@@ -270,6 +276,7 @@ fn leader_of(error: &RequestError, status: &Status) -> Option<Leader> {
         RequestError::NotApplied(refusal) => match refusal {
             Refusal::NoLeader { shard, .. }
             | Refusal::TooStale { shard, .. }
+            | Refusal::Behind { shard, .. }
             | Refusal::Halted { shard, .. } => by_shard(shard),
             Refusal::NoCluster
             | Refusal::Founding { .. }

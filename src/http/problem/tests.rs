@@ -1,6 +1,7 @@
 use super::*;
 use steadfast_raft::net::Address;
 use steadfast_raft::node::api::{Bound, NodeStatus};
+use steadfast_raft::words::Revision;
 
 const SHARD: ShardId = ShardId(1);
 const NODE: NodeId = NodeId(2);
@@ -24,6 +25,11 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::Founding { shard: SHARD }, 503, "founding"),
         (Refusal::NoLeader { shard: SHARD, waited_ms: 5_000 }, 503, "no-leader"),
         (Refusal::TooStale { shard: SHARD, node: NODE, staleness_ms: None }, 503, "too-stale"),
+        (
+            Refusal::Behind { shard: SHARD, node: NODE, applied: Revision(3), wanted: Revision(4) },
+            503,
+            "too-stale",
+        ),
         (Refusal::Overloaded { bound: Bound::Proposals }, 503, "overloaded"),
         (Refusal::LogFull { node: NODE }, 503, "log-full"),
         (Refusal::DiskFull { node: NODE }, 507, "disk-full"),
@@ -37,6 +43,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
             | Refusal::Founding { .. }
             | Refusal::NoLeader { .. }
             | Refusal::TooStale { .. }
+            | Refusal::Behind { .. }
             | Refusal::Overloaded { .. }
             | Refusal::LogFull { .. }
             | Refusal::DiskFull { .. }

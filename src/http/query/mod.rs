@@ -21,12 +21,18 @@ pub(super) enum Name {
     Consistency,
     /// Where a list goes on.
     Cursor,
+    /// The number of a body's first line.
+    FirstLine,
+    /// Whether keys that are there stay as they are.
+    IfAbsent,
     /// A key that a path cannot carry.
     Key64,
     /// How many keys a page has.
     Limit,
     /// How old a stale answer may be.
     MaxStaleness,
+    /// How many mutations a stale answer must reflect.
+    MinRevision,
     /// What listed keys begin with.
     Prefix,
     /// The same, where it is no text.
@@ -41,6 +47,8 @@ pub(super) enum Name {
     Ttl,
     /// Whether a list has values.
     Values,
+    /// How long to wait for a change.
+    Wait,
 }
 
 /// The parameters of a request.
@@ -48,13 +56,16 @@ pub(super) enum Name {
 pub(super) struct Query<'a>(Vec<(Name, Cow<'a, str>)>);
 
 impl Name {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Consistency => "consistency",
             Self::Cursor => "cursor",
+            Self::FirstLine => "first_line",
+            Self::IfAbsent => "if_absent",
             Self::Key64 => "key64",
             Self::Limit => "limit",
             Self::MaxStaleness => "max_staleness",
+            Self::MinRevision => "min_revision",
             Self::Prefix => "prefix",
             Self::Prefix64 => "prefix64",
             Self::Start => "start",
@@ -62,6 +73,7 @@ impl Name {
             Self::Timeout => "timeout",
             Self::Ttl => "ttl",
             Self::Values => "values",
+            Self::Wait => "wait",
         }
     }
 }

@@ -393,6 +393,8 @@ mod tests {
             Refusal::Halted { shard, node, why: "a reason".into() },
             Refusal::TooStale { shard, node, staleness_ms: None },
             Refusal::TooStale { shard, node, staleness_ms: Some(9) },
+            Refusal::Behind { shard, node, applied: Revision(3), wanted: Revision(4) },
+            Refusal::Overloaded { bound: Bound::KeyWaits },
         ];
         let doubts = [
             Doubt::Deadline { shard, waited_ms: 8 },
@@ -446,8 +448,8 @@ mod tests {
         for consistency in [
             Consistency::Linearizable,
             Consistency::Lease,
-            Consistency::Stale { max_staleness: None },
-            Consistency::Stale { max_staleness },
+            Consistency::Stale { max_staleness: None, min_applied: None },
+            Consistency::Stale { max_staleness, min_applied: Some(Revision(7)) },
         ] {
             let operation = Operation::Read { key: key.clone(), consistency };
             let bytes = encode_request(&operation, Duration::from_millis(1));

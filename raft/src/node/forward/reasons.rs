@@ -5,7 +5,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crate::command::codec::DecodeError;
 use crate::command::codec::fields::{get_option, put_option};
 use crate::node::api::{Bound, Doubt, Refusal};
-use crate::words::{NodeId, ShardId};
+use crate::words::{NodeId, Revision, ShardId};
 
 pub(super) fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
     match refusal {
@@ -25,6 +25,7 @@ pub(super) fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
                 Bound::Proposals => 0,
                 Bound::ProposalBytes => 1,
                 Bound::Reads => 2,
+                Bound::KeyWaits => 3,
             });
         }
         Refusal::LogFull { node } => put_tagged_node(out, 5, *node),
@@ -44,6 +45,12 @@ pub(super) fn put_refusal(out: &mut BytesMut, refusal: &Refusal) {
             out.put_u32(shard.0);
             put_option(out, *staleness_ms);
         }
+        Refusal::Behind { shard, node, applied, wanted } => {
+            put_tagged_node(out, 11, *node);
+            out.put_u32(shard.0);
+            out.put_u64(applied.0);
+            out.put_u64(wanted.0);
+        }
     }
 }
 
@@ -60,6 +67,7 @@ pub(super) fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
                 0 => Bound::Proposals,
                 1 => Bound::ProposalBytes,
                 2 => Bound::Reads,
+                3 => Bound::KeyWaits,
                 tag => return Err(DecodeError::UnknownTag { what: "bound", tag }),
             },
         },
@@ -79,6 +87,12 @@ pub(super) fn get_refusal(input: &mut Bytes) -> Result<Refusal, DecodeError> {
             let node = NodeId(input.try_get_u32()?);
             let shard = ShardId(input.try_get_u32()?);
             Refusal::TooStale { shard, node, staleness_ms: get_option(input)? }
+        }
+        11 => {
+            let node = NodeId(input.try_get_u32()?);
+            let shard = ShardId(input.try_get_u32()?);
+            let applied = Revision(input.try_get_u64()?);
+            Refusal::Behind { shard, node, applied, wanted: Revision(input.try_get_u64()?) }
         }
         tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
     })

@@ -787,7 +787,7 @@ fn a_request_that_is_not_to_be_forwarded_learns_who_leads() {
             assert_eq!(read, Err(expected));
             assert_eq!(get(&hosts[leader], "k").await, before, "nothing was forwarded");
             let key = Key::try_from(Bytes::from("k")).expect("the key is short");
-            let stale = Consistency::Stale { max_staleness: None };
+            let stale = Consistency::Stale { max_staleness: None, min_applied: None };
             let stale = there.get(key, stale, deadline()).await.expect("any replica takes it");
             assert_eq!(stale.facts.node, hosts[follower].node.inner.me());
         }
@@ -809,6 +809,13 @@ fn a_node_without_a_replica_names_one_that_has_it() {
             // To a replica, and from there to the leader, which may change meanwhile.
             loop {
                 let name = format!("key {number}");
+                let key = Key::try_from(Bytes::from(name.clone())).expect("the key is short");
+                match hosts[at].node.wait_for(&key).expect("it knows who has a replica") {
+                    wait::Waiting::Here(_place) => {}
+                    wait::Waiting::Elsewhere(there) => {
+                        assert!(hosts[at].node.inner.shard(there.shard).is_none());
+                    }
+                }
                 let node = hosts[at].node.via(Route::Redirect);
                 match node.write(put(&name, 1), Instant::now() + PATIENCE).await {
                     Ok(_) => break,

@@ -5,8 +5,10 @@ use std::sync::MutexGuard;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::node::api::{Consistency, Found, Guarantee};
+use crate::node::api::{Bound, Consistency, Found, Guarantee};
+use crate::node::wait::Waiting;
 use crate::shard::guard::tests::set_guards;
+use crate::shard::waits::KeyWait;
 use crate::words::Revision;
 
 /// Long enough to see what happens inside of it.
@@ -331,7 +333,7 @@ fn founding_waits_for_no_guard() {
 }
 
 fn stale(max_ms: Option<u64>) -> Consistency {
-    Consistency::Stale { max_staleness: max_ms.map(Duration::from_millis) }
+    Consistency::Stale { max_staleness: max_ms.map(Duration::from_millis), min_applied: None }
 }
 
 /// Returns the age that a stale answer admits.
@@ -382,6 +384,76 @@ fn a_stale_read_that_may_not_be_too_old_is_refused_when_it_is() {
         let error = b.read(stale(Some(500)), PATIENCE).await.expect_err("it cannot get fresh");
         assert!(matches!(error, RequestError::NotApplied(Refusal::TooStale { .. })), "{error}");
         b.read(stale(Some(180_000)), PATIENCE).await.expect("it is not that old");
+    });
+}
+
+#[test]
+fn a_stale_read_reflects_as_many_mutations_as_it_asks_for_or_is_refused() {
+    with_cluster([Duration::from_millis(600); 3], |[a, b, c], fabric| async move {
+        b.read(stale(None), PATIENCE).await.expect("the leader is in touch");
+        cut(&fabric, &b, &a);
+        cut(&fabric, &b, &c);
+        let wanted = a.put("new", PATIENCE).await.expect("two of three").facts.applied;
+        let with = |wanted| Consistency::Stale { max_staleness: None, min_applied: Some(wanted) };
+        let missing = b.read(with(wanted), Duration::from_millis(100)).await;
+        let RequestError::NotApplied(refusal) = missing.expect_err("it has not heard of it") else {
+            panic!("no node may be asked instead")
+        };
+        let applied = Revision(wanted.0 - 1);
+        let (shard, node) = (SHARD, b.node().inner.me());
+        assert_eq!(refusal, Refusal::Behind { shard, node, applied, wanted });
+        let read = b.read(with(applied), PATIENCE).await.expect("it has applied so many");
+        assert_eq!(read.0, "old");
+        let healing = async {
+            sleep(Duration::from_millis(300)).await;
+            fabric.heal_all();
+        };
+        let (read, ()) = tokio::join!(b.read(with(wanted), 3 * PATIENCE), healing);
+        assert_eq!(read.expect("it waits until it has").0, "new");
+    });
+}
+
+#[test]
+fn who_waits_for_a_key_is_woken_at_any_replica_by_its_changes_alone() {
+    use crate::command::transaction::{Step, Transaction};
+    with_cluster([LEASE; 3], |[a, b, _c], _fabric| async move {
+        let place = |machine: &Machine| match machine.node().wait_for(&key()) {
+            Ok(Waiting::Here(place)) => place,
+            other => panic!("it has a replica: {other:?}"),
+        };
+        let woken = async |place: &KeyWait| {
+            let woken = timeout(Duration::from_secs(1), place.woken()).await;
+            woken.is_ok()
+        };
+        let places = [place(&a), place(&b), place(&b)];
+        let write = async |command| {
+            a.node().write(command, Instant::now() + PATIENCE).await.expect("it leads");
+        };
+        write(put("other", 1)).await;
+        for place in &places {
+            assert!(!woken(place).await, "another key changed");
+        }
+        write(put("key", 1)).await;
+        for place in &places {
+            assert!(woken(place).await, "it changed");
+            assert!(!woken(place).await, "once");
+        }
+        write(Command::Delete { key: key(), condition: Condition::Always }).await;
+        assert!(woken(&places[1]).await, "it is gone");
+        let Command::Put { value, .. } = put("key", 2) else { panic!("it is a put") };
+        let step = Step::Put { key: key(), value, ttl: None };
+        let then = vec![step];
+        let transaction = Transaction { then, ..Transaction::default() };
+        write(Command::Transact(Box::new(transaction))).await;
+        assert!(woken(&places[1]).await, "it is back");
+
+        drop(places);
+        let full: Vec<_> = (0..limits::KEY_WAITS_MAX).map(|_| place(&b)).collect();
+        let refused = b.node().wait_for(&key()).expect_err("the lines are full");
+        let bound = Refusal::Overloaded { bound: Bound::KeyWaits };
+        assert_eq!(refused, RequestError::NotApplied(bound));
+        drop(full);
+        drop(place(&b));
     });
 }
 

@@ -146,7 +146,8 @@ fn an_unknown_leader_is_left_out() {
 #[test]
 fn one_allocation_holds_all_headers() {
     let response = read(read_answer(found(Some(TtlMs(1)))), None);
-    assert!(response.headers().len() <= HEADERS_MAX);
+    // The time that it took comes last, once that is known.
+    assert!(response.headers().len() < HEADERS_MAX);
 }
 
 #[test]

@@ -9,10 +9,11 @@ use steadfast_cli::api::{duration, header, key};
 use steadfast_raft::command::Condition;
 use steadfast_raft::limits;
 use steadfast_raft::node::api::{Consistency, Route};
-use steadfast_raft::words::{Key, TtlMs};
+use steadfast_raft::words::{Key, Revision, TtlMs};
 
 use super::condition::{self, Tag};
 use super::problem::refused;
+use super::wait::Wait;
 use super::{body, target};
 use crate::http::origin;
 use crate::http::query::{Name, Query};
@@ -22,6 +23,9 @@ mod tests;
 
 /// What the routes of keys allow.
 pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, DELETE");
+
+const READ_PARAMETERS: [Name; 5] =
+    [Name::Consistency, Name::MaxStaleness, Name::MinRevision, Name::Timeout, Name::Wait];
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub(super) enum Operation {
         /// The version that the client has: it needs the value only if there is another.
         known: Option<Tag>,
     },
+    /// Read it once it has changed.
+    Wait(Wait),
     /// Store the body under it.
     Put {
         /// Which one.
@@ -82,13 +88,39 @@ impl Asked {
 }
 
 fn get(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
-    let query = query(uri, key::PATH, &[Name::Consistency, Name::MaxStaleness, Name::Timeout])?;
+    let query = query(uri, key::PATH, &READ_PARAMETERS)?;
     let timeout = query.timeout(limits::READ_TIMEOUT_DEFAULT)?;
     let consistency = consistency(&query)?;
     condition::absent(headers, &IF_MATCH, "PUT and DELETE")?;
     let known = condition::tag(headers, &IF_NONE_MATCH)?;
+    let longest = query.get(Name::Wait).map(|text| wait(text, consistency)).transpose()?;
     let key = target::key(uri, key::PATH, &query)?;
-    Ok(Asked { operation: Operation::Get { key, consistency, known }, timeout, route })
+    let operation = match (longest, known) {
+        (None, known) => Operation::Get { key, consistency, known },
+        (Some(longest), Some(known)) => Operation::Wait(Wait { key, known, longest, timeout }),
+        (Some(_), None) => return Err(bad_wait("it does not say for a change of what".to_owned())),
+    };
+    Ok(Asked { operation, timeout, route })
+}
+
+/// Reads how long to wait for a change.
+fn wait(text: &str, consistency: Consistency) -> Result<Duration, Box<Problem>> {
+    if consistency != Consistency::Linearizable {
+        return Err(bad_wait("only a linearizable read can wait".to_owned()));
+    }
+    let ms = duration::parse_ms(text).map_err(|error| bad_wait(error.to_string()))?;
+    let longest = Duration::from_millis(ms);
+    if longest.is_zero() || limits::KEY_WAIT_MAX < longest {
+        let max_s = limits::KEY_WAIT_MAX.as_secs();
+        return Err(bad_wait(format!("wait={text} is not between 1ms and {max_s}s")));
+    }
+    Ok(longest)
+}
+
+fn bad_wait(detail: String) -> Box<Problem> {
+    let hint = "wait=30s, with the ETag that you have in If-None-Match; a key without one is waited for \
+                by asking again";
+    refused(400, "bad-wait", "The wait cannot be used", detail, hint)
 }
 
 fn put(uri: &Uri, headers: &HeaderMap, route: Route) -> Result<Asked, Box<Problem>> {
@@ -127,12 +159,14 @@ pub(super) fn query<'a>(
 /// Reads what a read asks for. Less is never given in its place (D6).
 pub(in crate::http) fn consistency(query: &Query<'_>) -> Result<Consistency, Box<Problem>> {
     let max_staleness = query.get(Name::MaxStaleness);
+    let min_revision = query.get(Name::MinRevision);
     let consistency = match query.get(Name::Consistency) {
         None | Some("linearizable") => Consistency::Linearizable,
         Some("lease") => Consistency::Lease,
         Some("stale") => {
             let max_staleness = max_staleness.map(staleness).transpose()?;
-            return Ok(Consistency::Stale { max_staleness });
+            let min_applied = min_revision.map(self::min_revision).transpose()?;
+            return Ok(Consistency::Stale { max_staleness, min_applied });
         }
         Some(other) => {
             let detail = format!(
@@ -143,12 +177,28 @@ pub(in crate::http) fn consistency(query: &Query<'_>) -> Result<Consistency, Box
             return Err(refused(400, "bad-consistency", title, detail, hint));
         }
     };
-    match max_staleness {
-        None => Ok(consistency),
-        Some(_) => Err(bad_staleness(
+    match (max_staleness, min_revision) {
+        (None, None) => Ok(consistency),
+        (Some(_), _) => Err(bad_staleness(
             "max_staleness bounds stale reads alone; these answers are never stale".to_owned(),
         )),
+        (None, Some(_)) => Err(bad_min_revision(
+            "min_revision bounds stale reads alone; these answers miss nothing".to_owned(),
+        )),
     }
+}
+
+/// Reads how many mutations an answer must reflect.
+fn min_revision(text: &str) -> Result<Revision, Box<Problem>> {
+    let number = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let bad = || bad_min_revision(format!("min_revision={text} is no whole number"));
+    number.map(Revision).ok_or_else(bad)
+}
+
+fn bad_min_revision(detail: String) -> Box<Problem> {
+    let hint = "consistency=stale&min_revision=41, with the Steadfast-Applied of an earlier answer about \
+                a key of the same shard";
+    refused(400, "bad-min-revision", "This revision cannot be asked for", detail, hint)
 }
 
 /// Reads how old a stale answer may be.

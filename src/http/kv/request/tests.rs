@@ -33,7 +33,9 @@ fn key(bytes: &[u8]) -> Key {
 fn check_key(target: &str, expected: &[u8]) {
     match parse(&[&format!("GET {target}")]).expect(target).operation {
         Operation::Get { key, .. } => assert_eq!(key.as_bytes(), expected, "{target}"),
-        Operation::Put { .. } | Operation::Delete { .. } => panic!("{target} reads"),
+        Operation::Wait(_) | Operation::Put { .. } | Operation::Delete { .. } => {
+            panic!("{target} reads")
+        }
     }
 }
 
@@ -42,7 +44,9 @@ fn put_with(request: &[&str]) -> (Option<TtlMs>, Condition, Duration) {
     let asked = parse(request).expect("good input");
     match asked.operation {
         Operation::Put { ttl, condition, .. } => (ttl, condition, asked.timeout),
-        Operation::Get { .. } | Operation::Delete { .. } => panic!("{request:?} stores"),
+        Operation::Get { .. } | Operation::Wait(_) | Operation::Delete { .. } => {
+            panic!("{request:?} stores")
+        }
     }
 }
 
@@ -106,7 +110,7 @@ fn parameters_are_known_and_said_once() {
     assert!(problem.detail.contains("\"ttl\""), "{}", problem.detail);
     assert_eq!(
         problem.hint.as_deref(),
-        Some("this request takes consistency, max_staleness, timeout")
+        Some("this request takes consistency, max_staleness, min_revision, timeout, wait")
     );
     refused_with(&["GET /v1/kv/a?max_stalenes=1s"], 400, "unknown-parameter");
     refused_with(&["GET /v1/kv/a?Timeout=1s"], 400, "unknown-parameter");
@@ -122,10 +126,11 @@ fn consistency_is_what_was_asked_for_or_an_error() {
         .operation
     {
         Operation::Get { consistency, .. } => consistency,
-        Operation::Put { .. } | Operation::Delete { .. } => panic!("it reads"),
+        Operation::Wait(_) | Operation::Put { .. } | Operation::Delete { .. } => panic!("it reads"),
     };
     let stale = |max_ms: Option<u64>| Consistency::Stale {
         max_staleness: max_ms.map(Duration::from_millis),
+        min_applied: None,
     };
     assert_eq!(asked(""), Consistency::Linearizable);
     assert_eq!(asked("?consistency=linearizable"), Consistency::Linearizable);
@@ -256,4 +261,48 @@ fn pages_of_other_sites_may_read_but_not_write() {
     refused_with(&["PUT /v1/kv/a", "Host:db", foreign], 403, "foreign-origin");
     refused_with(&["DELETE /v1/kv/a", "Host:db", foreign], 403, "foreign-origin");
     assert!(parse(&["PUT /v1/kv/a", "Host:db", "Origin:http://db"]).is_ok());
+}
+
+#[test]
+fn a_wait_names_a_version_and_a_time() {
+    let wait = |request: &[&str]| match parse(request).expect("good input").operation {
+        Operation::Wait(wait) => wait,
+        Operation::Get { .. } | Operation::Put { .. } | Operation::Delete { .. } => {
+            panic!("{request:?} waits")
+        }
+    };
+    let asked = wait(&["GET /v1/kv/a?wait=30s&timeout=1s", "if-none-match:\"7\""]);
+    assert_eq!((asked.longest, asked.timeout), (Duration::from_secs(30), Duration::from_secs(1)));
+    assert!(asked.known.names(Revision(7)) && !asked.known.names(Revision(8)));
+    wait(&["GET /v1/kv/a?wait=1ms", "if-none-match:*"]);
+    let refused = |request: &[&str], code: &str| {
+        let problem = parse(request).expect_err("bad input");
+        assert_eq!((problem.status, &*problem.code), (400, code), "{request:?}");
+    };
+    refused(&["GET /v1/kv/a?wait=30s"], "bad-wait");
+    for target in ["wait=31s", "wait=0s", "wait=x", "wait=", "wait=1s&consistency=stale"] {
+        let target = format!("GET /v1/kv/a?{target}");
+        refused(&[&target, "if-none-match:\"7\""], "bad-wait");
+    }
+    refused(&["PUT /v1/kv/a?wait=30s"], "unknown-parameter");
+}
+
+#[test]
+fn a_stale_read_may_ask_for_a_count_of_mutations() {
+    let asked = |target: &str| match parse(&[&format!("GET /v1/kv/a?{target}")]) {
+        Ok(Asked { operation: Operation::Get { consistency, .. }, .. }) => Ok(consistency),
+        Ok(other) => panic!("{other:?} is no read"),
+        Err(problem) => Err(problem.code),
+    };
+    let min_applied = Some(Revision(41));
+    let max_staleness = Some(Duration::from_secs(1));
+    let expected = Consistency::Stale { max_staleness, min_applied };
+    assert_eq!(asked("consistency=stale&max_staleness=1s&min_revision=41"), Ok(expected));
+    for bad in ["", "-1", "+1", "x", "18446744073709551616"] {
+        let target = format!("consistency=stale&min_revision={bad}");
+        assert_eq!(asked(&target), Err("bad-min-revision".to_owned()), "{bad}");
+    }
+    for fresh in ["min_revision=41", "consistency=lease&min_revision=41"] {
+        assert_eq!(asked(fresh), Err("bad-min-revision".to_owned()), "{fresh}");
+    }
 }
