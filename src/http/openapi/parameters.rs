@@ -15,23 +15,17 @@ const ETAG: &str = r#"^(\*|"[0-9]{1,19}")$"#;
 
 /// Returns all of them.
 pub(super) fn all() -> Value {
+    let (mut all, many) = (of_one(), of_many());
+    let (Value::Object(all_of_them), Value::Object(many)) = (&mut all, many) else {
+        unreachable!("both are written as objects")
+    };
+    all_of_them.extend(many);
+    all
+}
+
+/// Those that concern the keys of lists, exports and imports.
+fn of_many() -> Value {
     json!({
-        "key": {
-            "name": "key", "in": "path", "required": true,
-            "description": "The key, percent-encoded; it may hold slashes and any bytes. One with an \
-                            empty, `.` or `..` segment goes to `/v1/kv?key64=` and its base64url.",
-            "schema": {
-                "type": "string",
-                "minLength": 1,
-                "maxLength": limits::KEY_BYTES_MAX,
-                "pattern": PATH_KEY,
-            },
-        },
-        "key64": {
-            "name": "key64", "in": "query", "required": true,
-            "description": "The base64url of the key, which may be any.",
-            "schema": { "type": "string", "pattern": BASE64URL },
-        },
         "prefix": text("prefix", "What the keys begin with. Not with `prefix64`."),
         "prefix64": query("prefix64", BASE64URL_OR_NONE, "The base64url of what the keys begin with."),
         "start": text("start", "The first key to list. Not with `start64` or `cursor`."),
@@ -55,6 +49,27 @@ pub(super) fn all() -> Value {
         "values": {
             "name": "values", "in": "query", "description": "Whether values are wanted, too.",
             "schema": { "type": "boolean" },
+        },
+    })
+}
+
+fn of_one() -> Value {
+    json!({
+        "key": {
+            "name": "key", "in": "path", "required": true,
+            "description": "The key, percent-encoded; it may hold slashes and any bytes. One with an \
+                            empty, `.` or `..` segment goes to `/v1/kv?key64=` and its base64url.",
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": limits::KEY_BYTES_MAX,
+                "pattern": PATH_KEY,
+            },
+        },
+        "key64": {
+            "name": "key64", "in": "query", "required": true,
+            "description": "The base64url of the key, which may be any.",
+            "schema": { "type": "string", "pattern": BASE64URL },
         },
         "shard": {
             "name": "id", "in": "path", "required": true, "description": "A shard's number.",

@@ -72,10 +72,28 @@ pub(super) const CODES: &[Code] = &[
         "name the key in the path, or send its base64url",
     ),
     code(
+        "bad-line",
+        &[400],
+        "a line of an import cannot be read; what was before it is imported",
+        "mend the line that `detail` names, and import again from there",
+    ),
+    code(
+        "bad-manifest",
+        &[400],
+        "what is imported does not begin as an export does, or as one of this version",
+        "send what `GET /v1/export` answered, its first line included",
+    ),
+    code(
         "bad-max-staleness",
         &[400],
         "the bound is malformed, or the read is not stale",
         "`consistency=stale&max_staleness=500ms`",
+    ),
+    code(
+        "bad-min-revision",
+        &[400],
+        "the revision is malformed, or the read is not stale",
+        "`consistency=stale&min_revision=42`",
     ),
     code(
         "bad-parameter",
@@ -112,6 +130,12 @@ pub(super) const CODES: &[Code] = &[
         &[400],
         "a value in JSON is missing, there twice, or no base64url",
         "either `value` or `value64`",
+    ),
+    code(
+        "bad-wait",
+        &[400],
+        "the wait is malformed or out of bounds, or there is no ETag to wait for another",
+        "`wait=30s` with `If-None-Match`",
     ),
     code(
         "body-incomplete",
@@ -267,6 +291,12 @@ pub(super) const CODES: &[Code] = &[
         &[421],
         "another node leads, and `local` forbids to forward",
         "ask the `leader` named",
+    ),
+    code(
+        "not-ndjson",
+        &[415],
+        "an import's `Content-Type` is not `application/x-ndjson`",
+        "send it",
     ),
     code(
         "not-ready",
