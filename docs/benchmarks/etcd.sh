@@ -2,12 +2,12 @@
 # steadfast beside etcd, in one run on one machine: PUT and linearizable GET of 256-byte values over the HTTP
 # API of each, three nodes each, all on loopback and on one disk. Prints medians of several rounds and ratios.
 #
-#   docs/benchmarks/etcd.sh [path of the binary]        ROUNDS=5 SECONDS_PER_RUN=4
+#   docs/benchmarks/etcd.sh [path of the binary]        ROUNDS=5 SECONDS_PER_RUN=4 SHARDS=6
 #
 # Needs etcd and etcdctl (Debian: etcd-server, etcd-client), wrk, curl and python3.
 #
 #   a        one shard, so one leader has all of the load, as in etcd; wrk asks the leader, 64 connections
-#   b        six shards, leaders spread; one wrk for each node, with keys of shards that it leads; 63 connections
+#   b        SHARDS shards, leaders spread; one wrk for each node, with keys of shards that it leads; 63 connections
 #   c        as b, but each wrk asks for any key, so two requests of three are forwarded
 #   single   as a, with one connection
 #
@@ -18,6 +18,7 @@ set -euo pipefail
 binary=${1:-target/release/steadfast}
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_PER_RUN:-4}
+shards_many=${SHARDS:-6}
 keys=10000
 work=$(mktemp -d)
 pids=()
@@ -44,21 +45,22 @@ for node in 1 2 3; do
     pids+=($!)
 done
 
-# --- steadfast: cluster 1 has one shard, cluster 6 has six -----------------------------------
+# --- steadfast: cluster 1 has one shard, cluster 2 has many ------------------------------------
 http() { echo "127.0.0.1:$((27000 + 100 * $1 + $2))"; }
 peer() { echo "127.0.0.1:$((27010 + 100 * $1 + $2))"; }
-for shards in 1 6; do
+for cluster in 1 2; do
+    shards=$([ $cluster = 1 ] && echo 1 || echo "$shards_many")
     for node in 1 2 3; do
-        "$binary" start --data "$work/$shards-$node" --http "$(http $shards $node)" \
-            --peer "$(peer $shards $node)" 2>"$work/$shards-$node.log" &
+        "$binary" start --data "$work/$cluster-$node" --http "$(http $cluster $node)" \
+            --peer "$(peer $cluster $node)" 2>"$work/$cluster-$node.log" &
         pids+=($!)
     done
     for node in 1 2 3; do
-        until curl -sf -o /dev/null "http://$(http $shards $node)/livez"; do sleep 0.1; done
+        until curl -sf -o /dev/null "http://$(http $cluster $node)/livez"; do sleep 0.1; done
     done
-    "$binary" -q cluster init --endpoint "http://$(http $shards 1)" --shards "$shards" \
-        --node "$(peer $shards 1)" --node "$(peer $shards 2)" --node "$(peer $shards 3)" >/dev/null
-    "$binary" -q cluster wait --for healthy --endpoint "http://$(http $shards 1)" >/dev/null
+    "$binary" -q cluster init --endpoint "http://$(http $cluster 1)" --shards "$shards" \
+        --node "$(peer $cluster 1)" --node "$(peer $cluster 2)" --node "$(peer $cluster 3)" >/dev/null
+    "$binary" -q cluster wait --for healthy --endpoint "http://$(http $cluster 1)" >/dev/null
 done
 # Leaders move to whom the map prefers once that node has been stable for five seconds.
 sleep 8
@@ -77,7 +79,7 @@ led_by() { # cluster, key: who leads the key's shard
 }
 one_url=http://$(http 1 "$(led_by 1 k)")
 # Tags, `{t17}` hashes as `t17`, by the node that leads their shard.
-for tag in $(seq 1 120); do echo "$(led_by 6 "%7Bt$tag%7Dk") t$tag"; done >"$work/tags"
+for tag in $(seq 1 120); do echo "$(led_by 2 "%7Bt$tag%7Dk") t$tag"; done >"$work/tags"
 for node in 1 2 3; do awk -v n=$node '$1 == n { print $2 }' "$work/tags" >"$work/tags-$node"; done
 awk '{ print $2 }' "$work/tags" >"$work/tags-any"
 
@@ -141,7 +143,7 @@ three() { # etcd|steadfast, method, own|any
     local node url tags parts=()
     for node in 1 2 3; do
         if [ "$1" = etcd ]; then url=http://$(etcd_http $node) tags=
-        else url=http://$(http 6 $node) tags=$work/tags-$([ "$3" = own ] && echo $node || echo any); fi
+        else url=http://$(http 2 $node) tags=$work/tags-$([ "$3" = own ] && echo $node || echo any); fi
         # shellcheck disable=SC2086
         one "$url" 21 "$seconds" "$1" "$2" "$keys" $tags >"$work/part-$node" &
         parts+=($!)
@@ -154,8 +156,8 @@ three() { # etcd|steadfast, method, own|any
 echo "filling" >&2
 one "$etcd_url" 64 8 etcd fill $keys >/dev/null
 one "$one_url" 64 4 steadfast fill $keys >/dev/null
-for node in 1 2 3; do one "http://$(http 6 $node)" 64 4 steadfast fill $keys "$work/tags-$node" >/dev/null; done
-one "http://$(http 6 1)" 64 4 steadfast fill $keys "$work/tags-any" >/dev/null
+for node in 1 2 3; do one "http://$(http 2 $node)" 64 4 steadfast fill $keys "$work/tags-$node" >/dev/null; done
+one "http://$(http 2 1)" 64 4 steadfast fill $keys "$work/tags-any" >/dev/null
 
 for round in $(seq 1 "$rounds"); do
     echo "round $round of $rounds" >&2
