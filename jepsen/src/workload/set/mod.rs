@@ -17,6 +17,9 @@ use super::session::Session;
 use super::{FINAL_ATTEMPTS, FINAL_READERS, FINAL_TIMEOUT, Shared, Target};
 use crate::history::{Answer, Call, End, Function, Kind, Mode, Value};
 
+#[cfg(test)]
+mod tests;
+
 /// Of so many acts of a client that lists one is a list.
 const LIST_ONE_OF: u32 = 300;
 /// And of so many after an addition in doubt: where writes are in doubt a reading may be behind.
