@@ -138,6 +138,8 @@ const VOTER_DIES: Faults = Faults::Laid(9000, &forgets_a_vote(Kill));
 pub const MATRIX: &[Cell] = &[
     cell("follower-read", "linearizable", Register, LEADER_APART),
     cell("no-read-index", "linearizable", Register, LEADER_APART),
+    // One shard, for a page takes the leaders of all.
+    cell("no-read-index", "set", Set, LEADER_APART).on_shards(1),
     // Many clients, so that some have asked it when it goes on.
     cell("read-joins-round", "linearizable", Register, LEADER_STANDS_STILL)
         .for_s(30)

@@ -15,10 +15,15 @@ use tokio::task::JoinSet;
 
 use super::session::Session;
 use super::{FINAL_ATTEMPTS, FINAL_READERS, FINAL_TIMEOUT, Shared, Target};
-use crate::history::{Answer, Call, End, Function, Mode, Value};
+use crate::history::{Answer, Call, End, Function, Kind, Mode, Value};
+
+#[cfg(test)]
+mod tests;
 
 /// Of so many acts of a client that lists one is a list.
 const LIST_ONE_OF: u32 = 300;
+/// And of so many after an addition in doubt: where writes are in doubt a reading may be behind.
+const LIST_ONE_OF_DOUBTED: u32 = 3;
 /// Keys of a page while things break: less than there may be, so that a list has many.
 const PAGE_KEYS: u32 = 200;
 /// Most pages of one list: more than any run has elements for.
@@ -26,16 +31,19 @@ const PAGES_MAX: usize = 100_000;
 
 /// Works until told to stop.
 pub(super) async fn run(mut session: Session) {
+    let mut one_of = LIST_ONE_OF;
     while !session.shared.stopped() {
-        if session.lists() && session.random.random_range(0..LIST_ONE_OF) == 0 {
+        if session.lists() && session.random.random_range(0..one_of) == 0 {
             // A page that was refused is in the history, and the list ends there.
             list(&mut session, PAGE_KEYS, 1).await;
+            one_of = LIST_ONE_OF;
             continue;
         }
         let element = session.shared.next_value();
         let key = session.shared.key(element);
         // How it ended is in the history; the next element is another.
-        session.add(&key, element).await;
+        let doubted = session.add(&key, element).await == Kind::Info;
+        one_of = if doubted { LIST_ONE_OF_DOUBTED } else { LIST_ONE_OF };
     }
 }
 
