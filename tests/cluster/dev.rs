@@ -100,7 +100,8 @@ impl Dev {
         let endpoints: Vec<_> = (1..=3).map(|n| format!("http://127.0.0.1:{tens}{n}")).collect();
         let script = script.replace("127.0.0.1:730", &format!("127.0.0.1:{tens}"));
         let mut command = Command::new("sh");
-        command.args(["-e", "-c", &script]).env("STEADFAST_ENDPOINTS", endpoints.join(","));
+        command.args(["-e", "-c", &script]).current_dir(self.root.path());
+        command.env("STEADFAST_ENDPOINTS", endpoints.join(","));
         command
     }
 
