@@ -170,6 +170,23 @@ fn many_keys_are_written_and_read_at_once_wherever_they_are() {
 }
 
 #[test]
+fn many_stale_keys_are_read_without_a_majority_and_linearizable_ones_are_not() {
+    let mut cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"v");
+    let status = |cluster: &Cluster, query: &str| {
+        let answer = post(cluster, 0, &format!("/v1/mget?{query}"), &json!({"keys": ["k"]}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["results"][0]["status"].clone()
+    };
+    let stale = |cluster: &Cluster| (status(cluster, "consistency=stale") == 200).then_some(());
+    eventually("the replica here has the key", || stale(&cluster));
+    [1, 2].into_iter().for_each(|node| cluster.nodes[node].kill());
+    eventually("it needs nobody", || stale(&cluster));
+    assert_eq!(status(&cluster, "timeout=500ms"), 503);
+    assert_eq!(status(&cluster, "consistency=stale&max_staleness=1ms&timeout=500ms"), 503);
+}
+
+#[test]
 fn an_answer_that_is_full_says_so_of_each_item_and_the_rest_can_be_asked_for_again() {
     let cluster = Cluster::found(SMALL);
     let value = vec![b'v'; 1 << 20];
