@@ -93,7 +93,7 @@ enum Command {
     #[command(hide = true)]
     DevScratch,
     /// Break a cluster and see whether it keeps its promises
-    #[command(subcommand)]
+    #[command(subcommand, long_about = steadfast_jepsen::command::HELP)]
     Jepsen(steadfast_jepsen::command::Command),
     #[command(flatten)]
     Client(steadfast_cli::command::Command),
@@ -203,6 +203,40 @@ mod tests {
             let error = command_line().try_get_matches_from(typed).expect_err("misspelt");
             assert!(error.to_string().contains(meant), "{error}");
             assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    /// Returns the examples in the help of a command and of those below it, each as it is typed.
+    fn examples(command: &clap::Command, found: &mut Vec<String>) {
+        let help = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+        let name = command.get_name();
+        if !command.is_hide_set() && name != "help" {
+            assert!(
+                help.contains("\nExamples:\n  "),
+                "{name} --help begins with no examples: {help}"
+            );
+        }
+        let lines = help.replace("\\\n", " ");
+        let lines =
+            lines.lines().filter(|line| line.starts_with("  ") && line.contains("steadfast "));
+        found.extend(lines.map(|line| line[line.find("steadfast").unwrap_or(0)..].to_owned()));
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+        below.filter(|below| below.get_name() != "help").for_each(|it| examples(it, found));
+    }
+
+    #[test]
+    fn every_command_shows_examples_first_and_all_of_them_can_be_typed() {
+        let mut found = Vec::new();
+        examples(&command_line(), &mut found);
+        assert!(40 < found.len(), "{found:?}");
+        for example in found {
+            // What comes behind is a shell's, or a remark.
+            let ends = ["   ", " > ", " | ", " || ", " && ", ")", "  #"];
+            let end =
+                ends.iter().filter_map(|end| example.find(end)).min().unwrap_or(example.len());
+            let words = example[..end].split_whitespace().map(|word| word.trim_matches('\''));
+            let typed = command_line().try_get_matches_from(words);
+            assert!(typed.is_ok(), "{example}: {}", typed.expect_err("it cannot be typed"));
         }
     }
 

@@ -46,9 +46,15 @@ mod tests {
         for shown in ["Bearer 0123456789abcdef", "bearer  0123456789abcdef"] {
             assert_eq!(asks(&token, "/v1/kv/k", Some(shown)), None, "{shown}");
         }
-        for shown in
-            ["Bearer 0123456789abcdeX", "Basic 0123456789abcdef", "0123456789abcdef", "Bearer", ""]
-        {
+        // The second scheme is as long as the right one.
+        for shown in [
+            "Bearer 0123456789abcdeX",
+            "Digest 0123456789abcdef",
+            "Basic 0123456789abcdef",
+            "0123456789abcdef",
+            "Bearer",
+            "",
+        ] {
             assert_eq!(asks(&token, "/v1/kv/k", Some(shown)), Some(401), "{shown}");
         }
         for path in ["/v1/kv/k", "/metrics", "/nothing", "/livez/", "/v1/version"] {

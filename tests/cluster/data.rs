@@ -170,6 +170,66 @@ fn many_keys_are_written_and_read_at_once_wherever_they_are() {
 }
 
 #[test]
+fn many_stale_keys_are_read_without_a_majority_and_linearizable_ones_are_not() {
+    let mut cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"v");
+    let status = |cluster: &Cluster, query: &str| {
+        let answer = post(cluster, 0, &format!("/v1/mget?{query}"), &json!({"keys": ["k"]}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["results"][0]["status"].clone()
+    };
+    let stale = |cluster: &Cluster| (status(cluster, "consistency=stale") == 200).then_some(());
+    eventually("the replica here has the key", || stale(&cluster));
+    [1, 2].into_iter().for_each(|node| cluster.nodes[node].kill());
+    eventually("it needs nobody", || stale(&cluster));
+    assert_eq!(status(&cluster, "timeout=500ms"), 503);
+    assert_eq!(status(&cluster, "consistency=stale&max_staleness=1ms&timeout=500ms"), 503);
+}
+
+#[test]
+fn each_operation_of_a_batch_keeps_its_condition_and_says_what_became_of_it() {
+    let cluster = Cluster::found(SMALL);
+    cluster.put(0, "k", b"1");
+    let refused = json!({"ops": [
+        {"delete": {"key": "k", "if": {"revision": "999"}}},
+        {"incr": {"key": "k", "if": {"exists": false}}},
+        {"put": {"key": "k", "value": "2", "if": {"revision": "999"}}},
+    ]});
+    let answer = post(&cluster, 1, "/v1/batch", &refused).json();
+    let statuses: Vec<_> = (0..3).map(|at| answer["results"][at]["status"].clone()).collect();
+    assert_eq!(json!(statuses), json!([412, 412, 412]), "{answer}");
+    assert_eq!(cluster.get(2, "k").as_deref(), Some(&b"1"[..]));
+
+    // A leader that still believes itself to be one, and whose followers hear nothing.
+    let leader = cluster.leader();
+    cluster.followers().into_iter().for_each(|node| cluster.nodes[node].freeze());
+    let both = json!({"ops": [{"put": {"key": "k", "value": "2"}}, {"get": {"key": "other"}}]});
+    let answer = post(&cluster, leader, "/v1/batch?timeout=300ms", &both);
+    let failed = answer.header("steadfast-batch-failed").map(str::to_owned);
+    let items = answer.json()["results"].clone();
+    cluster.nodes.iter().for_each(crate::process::Process::thaw);
+    let said = |at: usize| (items[at]["status"].clone(), items[at]["outcome"].clone());
+    assert_eq!(said(0), (json!(504), json!("unknown")), "{items}");
+    assert_eq!(said(1), (json!(503), json!("not_applied")), "{items}");
+    assert_eq!(failed.as_deref(), Some("2"));
+}
+
+#[test]
+fn once_an_answer_is_full_smaller_values_of_the_slot_find_no_room_either() {
+    let cluster = Cluster::found(SMALL);
+    // Fifteen fit, and leave some room.
+    let value = vec![b'v'; (1 << 20) - 100];
+    let mut keys: Vec<_> = (0..16).map(|i| format!("{{s}}{i}")).collect();
+    keys.iter()
+        .for_each(|key| cluster.put(0, &key.replace('{', "%7B").replace('}', "%7D"), &value));
+    cluster.put(0, "%7Bs%7Dsmall", b"v");
+    keys.push("{s}small".to_owned());
+    let answer = post(&cluster, 1, "/v1/mget?timeout=30s", &json!({ "keys": keys })).json();
+    let last = &answer["results"][16];
+    assert_eq!((&last["status"], &last["problem"]["code"]), (&json!(503), &json!("response-full")));
+}
+
+#[test]
 fn an_answer_that_is_full_says_so_of_each_item_and_the_rest_can_be_asked_for_again() {
     let cluster = Cluster::found(SMALL);
     let value = vec![b'v'; 1 << 20];

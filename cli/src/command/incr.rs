@@ -32,19 +32,25 @@ pub struct Incr {
     key: OsString,
 
     /// What to add
-    #[arg(allow_negative_numbers = true, default_value = "1")]
+    #[arg(value_parser = number, allow_negative_numbers = true, default_value = "1")]
     by: i64,
 
     /// What to add it to if there is no such key
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, default_value = "0")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        value_parser = number,
+        allow_negative_numbers = true,
+        default_value = "0"
+    )]
     initial: i64,
 
     /// Refuse a sum that is less
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_negative_numbers = true)]
     min: Option<i64>,
 
     /// Refuse a sum that is more
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_negative_numbers = true)]
     max: Option<i64>,
 
     /// How long a key that this creates lives, such as 60s; one that is there keeps what it has
@@ -84,4 +90,10 @@ impl Incr {
         let counted = client.increment(&key, &request, &condition).await?;
         Ok(Output::Data(Data::Counted { key, counted }))
     }
+}
+
+/// Reads a number that can be counted with.
+fn number(text: &str) -> Result<i64, String> {
+    let no_number = |_| format!("it must be a whole number from {} to {}", i64::MIN, i64::MAX);
+    text.parse().map_err(no_number)
 }

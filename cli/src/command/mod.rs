@@ -93,10 +93,10 @@ impl Globals {
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Found a cluster, or look at it
-    #[command(subcommand)]
+    #[command(subcommand, long_about = cluster::HELP)]
     Cluster(cluster::Cluster),
     /// Look at single shards, move their leaders, snapshot them
-    #[command(subcommand)]
+    #[command(subcommand, long_about = shard::HELP)]
     Shard(shard::Shard),
     /// Read a key
     #[command(long_about = get::HELP)]

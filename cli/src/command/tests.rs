@@ -112,6 +112,14 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
+fn what_is_no_number_is_told_what_numbers_there_are() {
+    for words in ["incr a x", "incr a 9223372036854775808", "incr a --max 1.5"] {
+        let error = typed(words).expect_err(words).to_string();
+        assert!(error.contains("from -9223372036854775808 to 9223372036854775807"), "{error}");
+    }
+}
+
+#[test]
 fn etags_may_lose_their_quotes_to_the_shell() {
     assert_eq!(etag("7").as_deref(), Ok("\"7\""));
     assert_eq!(etag("\"7\"").as_deref(), Ok("\"7\""));

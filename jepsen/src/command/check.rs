@@ -20,6 +20,9 @@ use crate::run::Outcome;
 pub const HELP: &str = "\
 Judge the history of a run again.
 
+Examples:
+  steadfast jepsen check ./runs/7
+
 Reads DIR/history.jsonl, judges it as DIR/judge.json says (by the defaults without it), and writes
 DIR/results.json and DIR/report.html, which needs nothing but a browser.
 

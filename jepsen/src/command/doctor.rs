@@ -12,6 +12,10 @@ use crate::nemesis::Nemesis;
 pub const HELP: &str = "\
 Says which faults can be injected on this machine, and what to install for the others.
 
+Examples:
+  steadfast jepsen doctor
+  sudo steadfast jepsen doctor
+
 As root it tries: it makes two network namespaces and two small file systems, cuts a link, cuts a power
 supply, fills and freezes a disk, takes hold of a process, and removes all of it. A fault that is missing is
 skipped by `steadfast jepsen run`, which says so and exits with 13 at best.";

@@ -14,6 +14,9 @@ use crate::history::{Account, Function, History, KeyId, Moment, Operation, Outco
 pub const HELP: &str = "\
 Write the history of a run for other checkers.
 
+Examples:
+  steadfast jepsen export ./runs/7              writes ./runs/7/history.edn
+
 As EDN it is Jepsen's: one map a line, the value of an operation on a key as [key value], so that
 Knossos takes it with independent keys. Revisions and counts stay, under names of their own. Of accounts
 there is [account balance transfer version]. The mark of the end is left out: it is no event of anybody's.";

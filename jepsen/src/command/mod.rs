@@ -21,6 +21,18 @@ pub mod test_all;
 #[cfg(test)]
 mod tests;
 
+/// What `--help` says first.
+pub const HELP: &str = "\
+Breaks a cluster, and sees whether it keeps its promises.
+
+Examples:
+  steadfast jepsen doctor                       what can be broken on this machine
+  steadfast jepsen run --workload register --nemesis kill,partition --time 30s --seed 1
+  steadfast jepsen run --endpoint http://db1.example:7301     a cluster that is there; nothing of it is broken
+  steadfast jepsen test-all
+
+A run starts a cluster of its own, drives it with clients, and judges all that they saw.";
+
 /// Break clusters, and judge what they answered
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {

@@ -24,9 +24,12 @@ pub const HELP: &str = "\
 Starts clusters that are broken on purpose, each in one way, and shows what catches it; then
 clusters that are whole, under the same faults, of which nothing may be caught.
 
-It takes a build that can be broken:
-  cargo build --features mutants && sudo target/debug/steadfast jepsen mutants
+Examples:
+  cargo build --features mutants
+  sudo target/debug/steadfast jepsen mutants
   target/debug/steadfast jepsen mutants --id ack-before-quorum --id follower-read --control 2
+
+It takes such a build, which can be broken.
 
 What is broken on disk is hunted twice: power cuts must catch it, and kill -9 must not.
 

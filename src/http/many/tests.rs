@@ -61,6 +61,10 @@ fn headers_and_parameters_are_checked() {
     refused_with(parse(Method::GET, "/v1/mget", &json, Kind::Mget), 405, "method-not-allowed");
     let consistency = "/v1/batch?consistency=stale";
     refused_with(parse(Method::POST, consistency, &json, Kind::Batch), 400, "unknown-parameter");
+    // Before any of it is read: whoever waits for 100 Continue never sends it.
+    let mut large = json.clone();
+    large.insert("content-length", (BODY_BYTES_MAX + 1).into());
+    refused_with(parse(Method::POST, "/v1/batch", &large, Kind::Batch), 413, "too-large");
     let mut redirect = json;
     redirect.insert("steadfast-route", HeaderValue::from_static("redirect"));
     refused_with(parse(Method::POST, "/v1/mget", &redirect, Kind::Mget), 400, "bad-route");

@@ -15,6 +15,18 @@ pub mod wait;
 #[cfg(test)]
 mod tests;
 
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Founds a cluster, or looks at it.
+
+Examples:
+  steadfast cluster init --node 127.0.0.1:7401 --node 127.0.0.1:7402 --node 127.0.0.1:7403
+  steadfast cluster status                      one line of verdict, then nodes and shards
+  steadfast cluster topology                    who leads what
+  steadfast cluster wait --for healthy
+
+All of these work while nodes are down and without a majority: each node speaks for itself.";
+
 /// The commands about the whole cluster.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Cluster {

@@ -11,6 +11,19 @@ pub mod show;
 pub mod snapshot;
 pub mod transfer_leader;
 
+/// What `--help` says first.
+pub(super) const HELP: &str = "\
+Looks at single shards, moves their leaders, snapshots them.
+
+Examples:
+  steadfast shard list
+  steadfast shard show 1                        each replica by its own word
+  steadfast shard transfer-leader 1 --to 2
+  steadfast shard snapshot 1
+
+Keys are spread over shards by their names. Each shard has replicas on several nodes, one of which
+leads; shard 0 keeps the map of the cluster, and no keys.";
+
 /// The commands about single shards.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Shard {

@@ -31,6 +31,10 @@ use summary::{Ran, Summary};
 pub const HELP: &str = "\
 Runs workloads under faults, one run after another, and sums up.
 
+Examples:
+  steadfast jepsen test-all
+  steadfast jepsen test-all --profile nightly
+
 `ci` has every workload and every fault once and takes less than six minutes on two cores; `nightly` has
 every workload under every fault and takes hours. Each run has a folder of its own, as of `run`; beside
 them are summary.json and junit.xml. A run of which too little was done to tell is done once more,

@@ -26,7 +26,21 @@ fn tokens_are_what_a_header_can_carry_and_nobody_guesses() {
     }
     let secret = token(ONE);
     assert!(secret.is(ONE.as_bytes()) && !secret.is(OTHER.as_bytes()) && !secret.is(b""));
+    for near in [format!("{ONE}x"), ONE[1..].to_owned(), ONE[..ONE.len() - 1].to_owned()] {
+        assert!(!secret.is(near.as_bytes()), "{near}");
+    }
     assert!(!format!("{secret:?}").contains(ONE));
+}
+
+#[test]
+fn a_proof_is_good_for_one_end_and_one_nonce() {
+    let mut said = Transcript::new(&token(ONE));
+    let Message::Seal(seal) = said.seal() else { panic!("a seal is one") };
+    assert!(said.check(token::End::Acceptor, &[], &seal).is_ok());
+    assert!(said.check(token::End::Dialler, &[], &seal).is_err(), "it is not the other's");
+    let Message::Proof { nonce, mac } = said.prove([7; 32]) else { panic!("a proof is one") };
+    assert!(said.check(token::End::Dialler, &nonce, &mac).is_ok());
+    assert!(said.check(token::End::Dialler, &[8; 32], &mac).is_err());
 }
 
 #[tokio::test(start_paused = true)]
