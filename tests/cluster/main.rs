@@ -19,6 +19,8 @@
 //!
 //! `STEADFAST_TEST_ROUNDS` is how often leaders are killed (3 by default); all other counts follow
 //! from it. A failed test prints what the nodes wrote to standard error, and its seed.
+//! `STEADFAST_TEST_KEYS` and `STEADFAST_TEST_BULK_KEYS` are how many keys are listed while a leader dies,
+//! and how many one cluster gives another.
 //! `STEADFAST_TEST_NETNS=1` runs, as root, what takes namespaces and disks too.
 
 #![expect(clippy::disallowed_methods, reason = "real processes live in real time")]

@@ -153,7 +153,7 @@ impl Content {
                     .map_err(|error| format!("entry {} cannot be read: {error}", position(id)))?;
                 entry.stamp = stamp.unwrap_or(entry.stamp);
                 let replies = self.state.apply(&entry);
-                waits.wake(&entry.commands);
+                waits.wake(&entry.commands, &replies);
                 replies
             }
         };

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::Shard;
 use super::machine::Replica;
-use crate::command::Command;
+use crate::command::{Command, CommandResult, Reply};
 use crate::limits;
 use crate::words::Key;
 
@@ -38,14 +38,16 @@ pub struct KeyWait {
 }
 
 impl KeyWaits {
-    /// Wakes those who wait for keys that these commands concern.
-    pub fn wake(&self, commands: &[Command]) {
+    /// Wakes those who wait for keys that these commands concern, but for those whose condition did
+    /// not hold: who loses a race again and again should cost nobody a read.
+    pub fn wake(&self, commands: &[Command], replies: &[Reply]) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
+        let refused = |reply: &Reply| matches!(reply.result, CommandResult::ConditionFailed { .. });
         let lines = self.lines();
         let wake = |key: &Key| lines.get(key).into_iter().flatten().for_each(|it| it.notify_one());
-        for command in commands {
+        for (command, _reply) in commands.iter().zip(replies).filter(|(_, reply)| !refused(reply)) {
             match command {
                 Command::Transact(transaction) => transaction.keys().for_each(wake),
                 Command::Put { .. }

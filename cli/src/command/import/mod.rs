@@ -114,8 +114,10 @@ impl Import {
         let before = self.begin(&path, &kept_path, file_bytes)?;
         let mut source = Source::new(BufReader::new(file), path.display().to_string());
         let bar = bar(file_bytes, quiet);
-        while source.read < before {
-            source.next(&mut Vec::new())?;
+        let mut skipped = Vec::new();
+        while source.read < before && source.next(&mut skipped)? {
+            bar.inc(skipped.len() as u64);
+            skipped.clear();
         }
         let keep = |lines| {
             let kept = Kept { lines, file_bytes };
@@ -222,8 +224,10 @@ impl<R: BufRead> Source<R> {
         let line = &part[begin..];
         if is_key(line) {
             self.keys += 1;
-        } else if let Ok(Line { end: Some(end), .. }) = serde_json::from_slice(line) {
-            self.end = Some(end.keys);
+        } else if let Ok(line) = serde_json::from_slice::<Line>(line) {
+            // Whoever writes lines by hand has spaces elsewhere.
+            self.keys += u64::from(line.key.is_some() || line.key64.is_some());
+            self.end = line.end.map(|end| end.keys).or(self.end);
         }
         Ok(true)
     }

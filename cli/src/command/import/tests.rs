@@ -24,6 +24,7 @@ fn lines_and_keys_are_counted_and_a_cut_is_noticed() {
     assert_eq!(cut(&format!("{manifest}{KEY}{KEY}{}", end(2))), (4, 2, false));
     assert_eq!(cut(&format!("{manifest}{KEY}{}\n", end(2))), (3, 1, true), "one is missing");
     assert_eq!(cut(&format!("{manifest}{KEY}")), (2, 1, true));
+    assert_eq!(cut(&format!("{manifest}{{ \"key\": \"a\" }}\n{}", end(1))), (3, 1, false));
     let endless = "x".repeat(usize::try_from(LINE_BYTES_MAX).expect("8 MiB") + 1);
     assert!(source(&endless).next(&mut Vec::new()).is_err());
 }

@@ -438,6 +438,8 @@ fn who_waits_for_a_key_is_woken_at_any_replica_by_its_changes_alone() {
             assert!(woken(place).await, "it changed");
             assert!(!woken(place).await, "once");
         }
+        write(Command::Delete { key: key(), condition: Condition::RevisionIs(Revision(0)) }).await;
+        assert!(!woken(&places[1]).await, "nothing came of it");
         write(Command::Delete { key: key(), condition: Condition::Always }).await;
         assert!(woken(&places[1]).await, "it is gone");
         let Command::Put { value, .. } = put("key", 2) else { panic!("it is a put") };
