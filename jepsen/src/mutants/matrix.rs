@@ -117,10 +117,10 @@ const VOTERS_RESTART: Faults = Faults::Laid(
     7000,
     &[(500, 5000, Partition, Whom::Leader(1)), (510, 30, Kill, Whom::Others(1))],
 );
-/// All machines lose power.
-const POWER: Faults = Faults::Laid(3500, &[(1500, 100, PowerCutAll, Whom::All)]);
+/// All machines lose power, and have time to serve again in between.
+const POWER: Faults = Faults::Laid(5000, &[(1500, 100, PowerCutAll, Whom::All)]);
 /// The same, but it is only processes that end.
-const KILLS: Faults = Faults::Laid(3500, &[(1500, 100, Kill, Whom::All)]);
+const KILLS: Faults = Faults::Laid(5000, &[(1500, 100, Kill, Whom::All)]);
 /// A leader is cut off; another is elected while disks are slow, and stands still; a voter of it is
 /// struck, comes back and hears the old leader; then the new one goes on.
 const fn forgets_a_vote(strike: Nemesis) -> [(u64, u64, Nemesis, Whom); 4] {
