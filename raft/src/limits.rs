@@ -52,7 +52,7 @@ pub const ROUND_WAIT_MAX: Duration = Duration::from_micros(200);
 pub const ROUND_YIELDS_MAX: u32 = 256;
 /// Most linearizable reads of a shard that wait for their confirmation.
 pub const READS_WAITING_MAX: usize = 8_192;
-/// Most requests at a replica that wait for a key to change.
+/// Most requests at a node that wait for a key to change: each has a connection, and others must find one.
 pub const KEY_WAITS_MAX: usize = 1_024;
 /// Longest such wait.
 pub const KEY_WAIT_MAX: Duration = Duration::from_secs(30);

@@ -79,6 +79,7 @@ pub(super) async fn run(nodes: &mut Nodes, signals: &mut Signals, no_color: bool
         Some(_) => say(KEYS),
         None => say("no terminal, no keys: it runs until SIGTERM or SIGINT"),
     }
+    let next = if keys.is_some() { "`r` restarts it" } else { "start dev again to have it back" };
     let mut reader = Reader::default();
     let mut watch: Option<Watch> = None;
     loop {
@@ -89,7 +90,7 @@ pub(super) async fn run(nodes: &mut Nodes, signals: &mut Signals, no_color: bool
             }
             _ = signals.child.recv() => {
                 if let Some(ended) = nodes.reap() {
-                    say(&format!("{ended}\n`r` restarts it"));
+                    say(&format!("{ended}\n{next}"));
                 }
             }
             key = next_key(&mut keys) => match reader.read(key) {

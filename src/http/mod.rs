@@ -119,7 +119,7 @@ impl App {
             return many::serve(&self.node, request).await;
         }
         if bulk::is_path(request.uri().path()) {
-            return bulk::serve(&self.node, request).await;
+            return bulk::serve(&self.node, &self.draining, request).await;
         }
         if request.uri().path() == txn::PATH {
             return kv::serve_txn(&self.node, request).await;

@@ -59,6 +59,14 @@ impl Client {
         self.send_to(&endpoint, &call).await?.json(false)
     }
 
+    /// Returns the cluster that the endpoints belong to, in hexadecimal, if they belong to one.
+    pub async fn cluster_id(&self) -> Result<Option<String>, ClientError> {
+        let call =
+            Call { takes_timeout: false, ..Call::new(Method::GET, "/v1/cluster".to_owned()) };
+        let view: ClusterView = self.send(call).await?.json(false)?;
+        Ok(view.cluster)
+    }
+
     /// Returns the hash of the state of the replica that the node at `endpoint` keeps.
     pub async fn shard_hash(&self, endpoint: &str, shard: u32) -> Result<ShardHash, ClientError> {
         let endpoint = super::endpoint(endpoint)?;

@@ -54,7 +54,7 @@ pub struct Globals {
     #[arg(long, value_name = "FILE", global = true, env = TOKEN_FILE_ENV, hide_env_values = true)]
     pub token_file: Option<PathBuf>,
 
-    /// Print the curl command of each request, too; the token is not in it
+    /// Print the curl command of each request, too; a token stands in it as `$(cat FILE)`
     #[arg(long, global = true)]
     pub show_curl: bool,
 
@@ -321,7 +321,7 @@ fn key_bytes(key: OsString) -> Result<Vec<u8>, CommandError> {
     if key.is_empty() {
         return Err(CommandError::Usage {
             what: "the key is empty; a key has 1 to 1024 bytes".to_owned(),
-            advice: "steadfast get greeting".to_owned(),
+            advice: "name a key, such as greeting".to_owned(),
         });
     }
     Ok(key.into_vec())

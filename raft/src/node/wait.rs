@@ -2,6 +2,8 @@
 
 use super::Node;
 use super::api::{Bound, Consistency, Elsewhere, Operation, Refusal, RequestError};
+use crate::limits;
+use crate::shard::Shard;
 use crate::shard::waits::KeyWait;
 use crate::words::{Key, ShardId};
 
@@ -22,10 +24,13 @@ impl Node {
         let consistency = Consistency::Linearizable;
         let way = self.inner.way(&Operation::Read { key: key.clone(), consistency });
         let refuse = |refusal: Refusal| RequestError::NotApplied(refusal);
-        if let Some(here) = &way.here {
-            let place = here.wait_for(key.clone());
-            let full = Refusal::Overloaded { bound: Bound::KeyWaits };
-            return place.map(Waiting::Here).ok_or_else(|| refuse(full));
+        // A replica that has halted applies nothing, and so wakes nobody.
+        if let Some(here) = way.here.as_ref().filter(|here| here.halted().is_none()) {
+            let waits: u64 = self.inner.shards().iter().map(Shard::key_waits).sum();
+            if limits::KEY_WAITS_MAX as u64 <= waits {
+                return Err(refuse(Refusal::Overloaded { bound: Bound::KeyWaits }));
+            }
+            return Ok(Waiting::Here(here.wait_for(key.clone())));
         }
         self.inner.refuse_at_once(&way).map_err(refuse)?;
         let shard = way.shard.unwrap_or(ShardId::META);

@@ -22,7 +22,7 @@ use steadfast_cli::api::bulk::{EXPORT_PATH, IMPORT_PATH};
 use steadfast_cli::api::header;
 use steadfast_raft::node::Node;
 
-use super::problem;
+use super::{Draining, problem};
 
 mod export;
 mod import;
@@ -35,12 +35,12 @@ pub(super) fn is_path(path: &str) -> bool {
 }
 
 /// Answers a request for an export, or with an import.
-pub(super) async fn serve(node: &Node, request: Request) -> Response {
+pub(super) async fn serve(node: &Node, draining: &Draining, request: Request) -> Response {
     if request.uri().path() == EXPORT_PATH {
-        let exported = export::export(node, request).await;
+        let exported = export::export(node, draining.clone(), request).await;
         return exported.unwrap_or_else(|problem| refused(problem::response(&problem), "GET"));
     }
-    import::import(node, request).await.unwrap_or_else(|stopped| {
+    import::import(node, draining.clone(), request).await.unwrap_or_else(|stopped| {
         let mut response = refused(problem::response(&stopped.problem), "POST");
         response.headers_mut().insert(IMPORT_LINES, stopped.lines.into());
         response

@@ -192,6 +192,12 @@ pub(super) const CODES: &[Code] = &[
         "send fewer; see `GET /v1/limits`",
     ),
     code(
+        "import-stopped",
+        &[409],
+        "an import was stopped after some of its lines: those before the one named are imported, none from it on",
+        "see to the cause, and send the lines from there on with `first_line`",
+    ),
+    code(
         "init-conflict",
         &[409],
         "a node of the list belongs to a cluster already",

@@ -24,7 +24,7 @@ mod tests;
 
 /// What `--help` says first.
 pub(super) const HELP: &str = "\
-Imports what `steadfast export` wrote: each key is stored, with what is left of its time to live.
+Imports what `steadfast export` wrote: each key is stored, to expire when it would have expired there.
 
 Examples:
   steadfast import all.ndjson
@@ -75,6 +75,8 @@ struct Kept {
     lines: u64,
     /// The file's length, by which another one is told.
     file_bytes: u64,
+    /// The cluster that it goes to: no other has those lines.
+    cluster: Option<String>,
 }
 
 /// Lines, counted.
@@ -111,7 +113,10 @@ impl Import {
             return Err(usage(&path, "it has no end mark, so it may be cut", advice));
         }
         let kept_path = kept_path(&path);
-        let before = self.begin(&path, &kept_path, file_bytes)?;
+        let cluster =
+            client.cluster_id().await.map_err(|error| CommandError::Import { error, lines: 0 })?;
+        let now = Kept { lines: 0, file_bytes, cluster };
+        let before = self.begin(&path, &kept_path, &now)?;
         let mut source = Source::new(BufReader::new(file), path.display().to_string());
         let bar = bar(file_bytes, quiet);
         let mut skipped = Vec::new();
@@ -120,7 +125,7 @@ impl Import {
             skipped.clear();
         }
         let keep = |lines| {
-            let kept = Kept { lines, file_bytes };
+            let kept = Kept { lines, ..now.clone() };
             write(&kept_path, &kept).map_err(|error| {
                 let advice = "make room for it, then --resume: it is what --resume goes by";
                 usage(&kept_path, &error.to_string(), advice)
@@ -132,8 +137,8 @@ impl Import {
         Ok(output)
     }
 
-    /// Returns up to which line the file is imported.
-    fn begin(&self, path: &Path, kept_path: &Path, file_bytes: u64) -> Result<u64, CommandError> {
+    /// Returns up to which line the file is imported, into the cluster of `now`.
+    fn begin(&self, path: &Path, kept_path: &Path, now: &Kept) -> Result<u64, CommandError> {
         let kept = fs::read(kept_path).ok();
         let kept = kept.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
         match kept {
@@ -148,8 +153,12 @@ impl Import {
                 let advice = format!("--resume goes on there; to begin anew remove {name}");
                 Err(usage(path, &why, &advice))
             }
-            Some(kept) if kept.file_bytes != file_bytes => {
-                let why = "it is not as long as it was when its import was interrupted";
+            Some(kept) if Kept { lines: 0, ..kept.clone() } != *now => {
+                let why = if kept.file_bytes == now.file_bytes {
+                    "the import that was interrupted went to another cluster"
+                } else {
+                    "it is not as long as it was when its import was interrupted"
+                };
                 let name = kept_path.display();
                 Err(usage(path, why, &format!("to import it from its first line remove {name}")))
             }

@@ -35,15 +35,23 @@ fn an_import_that_was_interrupted_goes_on_if_that_is_asked_for_and_the_file_is_t
     fs::create_dir_all(&folder).expect("a temporary directory");
     let (path, kept_path) = (folder.join("f.ndjson"), folder.join("f.ndjson.import"));
     assert_eq!(super::kept_path(&path), kept_path);
-    let begin = |resume, file_bytes| {
-        let import = Import { file: "f".into(), resume, if_absent: false, partial: false };
-        import.begin(&path, &kept_path, file_bytes).map_err(|error| error.to_string())
+    let into = |cluster: &str, lines, file_bytes| Kept {
+        lines,
+        file_bytes,
+        cluster: Some(cluster.into()),
     };
+    let begin_into = |cluster, resume, file_bytes| {
+        let import = Import { file: "f".into(), resume, if_absent: false, partial: false };
+        let now = into(cluster, 0, file_bytes);
+        import.begin(&path, &kept_path, &now).map_err(|error| error.to_string())
+    };
+    let begin = |resume, file_bytes| begin_into("a", resume, file_bytes);
     assert_eq!(begin(false, 10), Ok(0));
     assert!(begin(true, 10).is_err_and(|why| why.contains("no import of it was interrupted")));
-    write(&kept_path, &Kept { lines: 7, file_bytes: 10 }).expect("it can be written");
+    write(&kept_path, &into("a", 7, 10)).expect("it can be written");
     assert_eq!(begin(true, 10), Ok(7));
     assert!(begin(true, 11).is_err_and(|why| why.contains("not as long")));
+    assert!(begin_into("b", true, 10).is_err_and(|why| why.contains("another cluster")));
     assert!(begin(false, 10).is_err_and(|why| why.contains("after line 7")));
     fs::remove_dir_all(&folder).expect("it is ours");
 }

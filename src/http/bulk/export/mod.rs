@@ -13,6 +13,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use steadfast_cli::api::bulk::{End, FORMAT, Line, Manifest, NDJSON};
 use steadfast_cli::api::key::{shown, to_key64};
@@ -23,6 +24,7 @@ use steadfast_raft::node::api::{Listed, RequestError, Scan};
 use steadfast_raft::words::ClusterId;
 use tokio::time::Instant;
 
+use crate::http::Draining;
 use crate::http::list::cursor::Cursor;
 use crate::http::list::{self, split};
 use crate::http::problem::{Wanted, refused, request_error};
@@ -32,6 +34,9 @@ use crate::http::query::{Name, Query};
 mod tests;
 
 const KNOWN: [Name; 4] = [Name::Cursor, Name::Prefix, Name::Prefix64, Name::Timeout];
+
+/// More keys than any cluster has: a cursor that counts more is none.
+const COUNT_MAX: u64 = 1 << 48;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +55,18 @@ struct Asked {
 #[derive(Debug)]
 struct Export {
     node: Node,
+    draining: Draining,
     cluster: ClusterId,
     asked: Asked,
     ended: bool,
 }
 
 /// Answers with a stream of lines.
-pub(super) async fn export(node: &Node, request: Request) -> Result<Response, Box<Problem>> {
+pub(super) async fn export(
+    node: &Node,
+    draining: Draining,
+    request: Request,
+) -> Result<Response, Box<Problem>> {
     let cluster = node.cluster().unwrap_or_default();
     let asked = parse(request.method(), request.uri(), request.headers(), cluster)?;
     let manifest = Manifest {
@@ -68,11 +78,12 @@ pub(super) async fn export(node: &Node, request: Request) -> Result<Response, Bo
     };
     let mut head = Vec::new();
     push(&mut head, &Line { export: Some(manifest), ..Line::default() });
-    let mut export = Export { node: node.clone(), cluster, asked, ended: false };
+    let mut export = Export { node: node.clone(), draining, cluster, asked, ended: false };
     let first = export.page(head).await;
     let first = first.map_err(|error| request_error(&error, Wanted::Read, &node.status()))?;
     let rest = stream::unfold(export, |mut export| async move {
-        if export.ended {
+        // A node that is about to stop ends it after a cursor, so that it can go on at another.
+        if export.ended || export.draining.begun().now_or_never().is_some() {
             return None;
         }
         let page = Box::pin(export.page(Vec::new())).await.map_err(|error| {
@@ -110,7 +121,7 @@ fn parse(
         Some(text) => {
             // Without a count it is the cursor of a list, or none at all.
             let (keys, rest) = text.split_once('.').unwrap_or_default();
-            let keys: Option<u64> = keys.parse().ok();
+            let keys: Option<u64> = keys.parse().ok().filter(|keys| *keys <= COUNT_MAX);
             let cursor = Cursor::parse(if keys.is_some() { rest } else { "" }, cluster)?;
             (keys.unwrap_or_default(), cursor.next_key())
         }

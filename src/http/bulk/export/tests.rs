@@ -22,7 +22,10 @@ fn a_request_is_read_or_refused() {
     let (own, foreign) = (cursor(CLUSTER), cursor(ClusterId(8)));
     let on = read(&format!("/v1/export?prefix=cart/&cursor=31.{own}"));
     assert_eq!(on, Ok(asked("cart/", b"cart/9\0", 31)));
-    for bad in [format!("31.{foreign}"), own.clone(), format!(".{own}"), format!("-1.{own}")] {
+    let endless = format!("{}.{own}", u64::MAX);
+    for bad in
+        [format!("31.{foreign}"), own.clone(), format!(".{own}"), format!("-1.{own}"), endless]
+    {
         let problem = read(&format!("/v1/export?cursor={bad}")).expect_err("no cursor of ours");
         assert_eq!((problem.status, &*problem.code), (400, "bad-cursor"), "{bad}");
     }

@@ -1,8 +1,8 @@
 //! `POST /v1/import`: lines become puts.
 //!
-//! Keys of a window are written all at once, so that they share rounds and entries; lines of one key
-//! one after another, so that the last one counts. A window has its answers before the next one is
-//! read, which is what lets an error name the line up to which everything is done.
+//! Keys of a window are written all at once, so that they share rounds and entries; of lines of one
+//! key in a window that one alone which counts in the end. A window has its answers before the next
+//! one is read, which is what lets an error name the line up to which everything is done.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use steadfast_raft::command::{Command, Condition};
 use steadfast_raft::limits;
 use steadfast_raft::node::Node;
 use steadfast_raft::node::api::{Refusal, RequestError, WriteResult};
-use steadfast_raft::words::Key;
+use steadfast_raft::words::{Key, NodeId};
 use tokio::time::{Instant, sleep};
 
 use self::line::{Put, Typed, bad};
 use self::lines::Lines;
 use crate::http::problem::{Wanted, refused, request_error};
 use crate::http::query::{Name, Query};
-use crate::http::{body, control, list, origin};
+use crate::http::{Draining, body, control, list, origin};
 
 mod line;
 mod lines;
@@ -71,12 +71,23 @@ struct Import<'a> {
 /// Lines that are carried out together.
 #[derive(Debug, Default)]
 struct Window {
-    /// What to store, by key, each with its line.
-    puts: BTreeMap<Key, Vec<(u64, Put)>>,
+    /// What to store, by key.
+    puts: BTreeMap<Key, Latest>,
+    /// Lines.
     count: usize,
     bytes: usize,
     /// The number of its last line.
     upto: u64,
+}
+
+/// Of the lines of one key in a window, what is stored in the end, and so stored alone.
+#[derive(Debug)]
+struct Latest {
+    put: Put,
+    first_line: u64,
+    last_line: u64,
+    /// What came of the other lines.
+    others: Vec<Fate>,
 }
 
 /// What came of one line.
@@ -88,14 +99,18 @@ enum Fate {
 }
 
 /// Imports a body.
-pub(super) async fn import(node: &Node, request: Request) -> Result<Response, Stopped> {
+pub(super) async fn import(
+    node: &Node,
+    draining: Draining,
+    request: Request,
+) -> Result<Response, Stopped> {
     let (head, body) = request.into_parts();
     let asked = parse(&head.method, &head.uri, &head.headers);
     let asked = asked.map_err(|problem| Stopped { problem, lines: 0 })?;
     let before = asked.first_line - 1;
     let done = ImportAnswer { lines: before, ..ImportAnswer::default() };
     let mut import = Import { node, asked, read: before, keys: 0, done };
-    match Box::pin(import.run(Lines::new(body))).await {
+    match Box::pin(import.run(Lines::new(body), draining)).await {
         Ok(()) => Ok(control::json(StatusCode::OK, &import.done)),
         Err(problem) => Err(Stopped { problem, lines: import.done.lines }),
     }
@@ -132,10 +147,15 @@ fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Asked, Box<P
 }
 
 impl Import<'_> {
-    async fn run(&mut self, mut lines: Lines) -> Result<(), Box<Problem>> {
+    async fn run(&mut self, mut lines: Lines, mut draining: Draining) -> Result<(), Box<Problem>> {
         loop {
             let mut window = Window { upto: self.read, ..Window::default() };
-            let filled = self.fill(&mut window, &mut lines).await;
+            let filled = tokio::select! {
+                biased;
+                // What it has read and not written is not imported.
+                () = draining.begun() => return Err(self.stopping()),
+                filled = self.fill(&mut window, &mut lines) => filled,
+            };
             // What stands before a line that cannot be read is imported nevertheless.
             self.write(window).await?;
             if !filled.map_err(|problem| self.stopped_by(*problem))? {
@@ -153,14 +173,17 @@ impl Import<'_> {
         while window.count < limits::IMPORT_WINDOW_KEYS_MAX
             && window.bytes < limits::IMPORT_WINDOW_BYTES_MAX
         {
+            // Lines that are here already must not keep others waiting.
+            tokio::task::consume_budget().await;
             let deadline = Instant::now() + self.asked.timeout;
             let Some(text) = lines.next(deadline).await? else { return Ok(false) };
-            if let Some(put) = self.take(line::parse(&text)?)? {
-                window.puts.entry(put.key.clone()).or_default().push((self.read + 1, put));
-                window.count += 1;
+            let put = self.take(line::parse(&text)?)?;
+            self.read += 1;
+            if let Some(put) = put {
+                window.put(put, self.read, self.asked.if_absent, self.node.wall_ms());
                 self.keys += 1;
             }
-            self.read += 1;
+            window.count += 1;
             window.bytes += text.len();
             window.upto = self.read;
         }
@@ -195,32 +218,23 @@ impl Import<'_> {
 
     /// Stores the keys of a window.
     async fn write(&mut self, window: Window) -> Result<(), Box<Problem>> {
-        let (now_ms, deadline) = (self.node.wall_ms(), Instant::now() + self.asked.timeout);
+        let deadline = Instant::now() + self.asked.timeout;
         let (node, if_absent) = (self.node, self.asked.if_absent);
-        let writes = stream::iter(window.puts).map(|(_key, puts)| async move {
-            let mut fates = Vec::with_capacity(puts.len());
-            for (line, put) in puts {
-                let fate = Box::pin(store(node, put, if_absent, now_ms, deadline)).await;
-                let failed = fate.is_err();
-                fates.push((line, fate));
-                if failed {
-                    break;
-                }
-            }
-            fates
+        let writes = stream::iter(window.puts.into_values()).map(|latest| async move {
+            let Latest { put, first_line, last_line, others } = latest;
+            let fate = Box::pin(store(node, put, if_absent, deadline)).await;
+            (first_line, last_line, others, fate)
         });
         let mut writes = writes.buffer_unordered(limits::IMPORT_WINDOW_KEYS_MAX);
         let mut failed: BTreeMap<u64, RequestError> = BTreeMap::new();
         let mut last_done = 0;
-        while let Some(fates) = writes.next().await {
-            for (line, fate) in fates {
-                match fate {
-                    Ok(fate) => {
-                        self.count(fate);
-                        last_done = last_done.max(line);
-                    }
-                    Err(error) => drop(failed.insert(line, error)),
+        while let Some((first_line, last_line, others, fate)) = writes.next().await {
+            match fate {
+                Ok(fate) => {
+                    others.into_iter().chain([fate]).for_each(|fate| self.count(fate));
+                    last_done = last_done.max(last_line);
                 }
+                Err(error) => drop(failed.insert(first_line, error)),
             }
         }
         if failed.is_empty() {
@@ -272,13 +286,62 @@ impl Import<'_> {
         })
     }
 
-    /// Says at which line an import stopped, and that nothing from there on is imported.
     fn stopped_by(&self, problem: Problem) -> Box<Problem> {
-        let line = self.done.lines + 1;
-        let detail = problem.detail.trim_start_matches(": ");
-        let detail =
-            format!("line {line}: {detail}; all lines before it are imported, and none from it on");
-        Box::new(Problem { detail, ..problem })
+        stopped(problem, &self.done)
+    }
+
+    /// Says that the node is about to stop.
+    fn stopping(&self) -> Box<Problem> {
+        let node = self.node.status().member.map_or_else(NodeId::default, |(_, node)| node);
+        let error = RequestError::NotApplied(Refusal::Stopping { node });
+        self.stopped_by(*request_error(&error, Wanted::Write, &self.node.status()))
+    }
+}
+
+/// Says at which line an import stopped, and that nothing from there on is imported.
+///
+/// Where something is imported, nobody must send all of it again by himself, as many programs do after
+/// a status that lets them: it would overwrite what others wrote to these keys meanwhile.
+fn stopped(problem: Problem, done: &ImportAnswer) -> Box<Problem> {
+    let line = done.lines + 1;
+    let detail = problem.detail.trim_start_matches(": ");
+    let detail =
+        format!("line {line}: {detail}; all lines before it are imported, and none from it on");
+    let is_for_good = problem.retry == Retry::Never && (400..500).contains(&problem.status);
+    if done.stored == 0 || (is_for_good && problem.status != 408) {
+        return Box::new(Problem { detail, ..problem });
+    }
+    Box::new(Problem {
+        code: "import-stopped".to_owned(),
+        title: "The import stopped on its way".to_owned(),
+        status: 409,
+        detail,
+        retry: Retry::Never,
+        hint: Some(format!("send the lines from {line} on with first_line={line}")),
+        ..problem
+    })
+}
+
+impl Window {
+    /// Takes the put of a line. Of several lines of one key that one is kept which would count if
+    /// they were carried out in turn.
+    fn put(&mut self, put: Put, line: u64, if_absent: bool, now_ms: u64) {
+        let lives = |put: &Put| put.lives.ttl(now_ms).is_ok();
+        let Some(latest) = self.puts.get_mut(&put.key) else {
+            let (key, others) = (put.key.clone(), Vec::new());
+            self.puts.insert(key, Latest { put, first_line: line, last_line: line, others });
+            return;
+        };
+        latest.last_line = line;
+        let fate = match (lives(&latest.put), lives(&put)) {
+            (_, false) => Fate::Expired,
+            (true, true) if if_absent => Fate::Kept,
+            (lived, true) => {
+                latest.put = put;
+                if lived { Fate::Stored } else { Fate::Expired }
+            }
+        };
+        latest.others.push(fate);
     }
 }
 
@@ -287,15 +350,15 @@ async fn store(
     node: &Node,
     put: Put,
     if_absent: bool,
-    now_ms: u64,
     deadline: Instant,
 ) -> Result<Fate, RequestError> {
     let Put { key, value, lives } = put;
-    let Ok(ttl) = lives.ttl(now_ms) else { return Ok(Fate::Expired) };
     let condition = if if_absent { Condition::Absent } else { Condition::Always };
-    let command = Command::Put { key, value, ttl, condition };
     loop {
-        match node.write(command.clone(), deadline).await {
+        // At each attempt: what expires meanwhile must not live again.
+        let Ok(ttl) = lives.ttl(node.wall_ms()) else { return Ok(Fate::Expired) };
+        let (key, value) = (key.clone(), value.clone());
+        match node.write(Command::Put { key, value, ttl, condition }, deadline).await {
             Ok(written) => {
                 let kept = matches!(written.result, WriteResult::ConditionFailed { .. });
                 return Ok(if kept { Fate::Kept } else { Fate::Stored });

@@ -1,7 +1,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 
-use steadfast_raft::words::TtlMs;
+use steadfast_raft::words::{TtlMs, Value};
 
 use super::line::{Lives, parse as parse_line};
 use super::*;
@@ -104,4 +104,47 @@ async fn lines_come_whole_however_the_body_is_cut() {
     let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1 << 20])));
     let mut lines = Lines::new(Body::from_stream(endless));
     assert_eq!(lines.next(deadline).await.expect_err("it never ends").code, "too-large");
+}
+
+#[test]
+fn of_the_lines_of_a_key_one_is_written_and_all_are_accounted_for() {
+    let put = |value: &str, lives: Lives| {
+        let value = Value::try_from(Bytes::from(value.to_owned())).expect("short");
+        Put { key: Key::try_from(Bytes::from("a")).expect("short"), value, lives }
+    };
+    let gone = Lives::Until(900);
+    let take = |if_absent, puts: Vec<Put>| {
+        let mut window = Window::default();
+        for (put, line) in puts.into_iter().zip(5..) {
+            window.put(put, line, if_absent, 1_000);
+        }
+        let latest = window.puts.into_values().next().expect("one key");
+        let value = String::from_utf8(latest.put.value.as_bytes().to_vec()).expect("text");
+        (value, latest.first_line, latest.last_line, latest.others)
+    };
+    let one = || vec![put("1", Lives::ForEver), put("2", Lives::ForEver), put("3", gone)];
+    let last = take(false, one());
+    assert_eq!(last, ("2".into(), 5, 7, vec![Fate::Stored, Fate::Expired]), "the last that lives");
+    let first = take(true, one());
+    assert_eq!(first, ("1".into(), 5, 7, vec![Fate::Kept, Fate::Expired]), "the first that lives");
+    let late = take(true, vec![put("1", gone), put("2", Lives::ForEver)]);
+    assert_eq!(late, ("2".into(), 5, 6, vec![Fate::Expired]));
+}
+
+#[test]
+fn an_import_that_stored_something_is_not_to_be_sent_again() {
+    let done = |stored| ImportAnswer { lines: 9, stored, ..ImportAnswer::default() };
+    let busy = || {
+        let made = *refused(409, "no-leader", "No leader", "shard 2 has none", "wait");
+        Problem { status: 503, retry: Retry::Safe, ..made }
+    };
+    let stopped = |stored| stopped(busy(), &done(stored));
+    let (none, some) = (stopped(0), stopped(1));
+    assert_eq!((none.status, &*none.code, none.retry), (503, "no-leader", Retry::Safe));
+    assert_eq!((some.status, &*some.code, some.retry), (409, "import-stopped", Retry::Never));
+    assert!(some.detail.starts_with("line 10: shard 2 has none; all lines before"), "{some:?}");
+    let late = *refused(408, "body-timeout", "Late", "it did not come", "send faster");
+    assert_eq!(super::stopped(late, &done(1)).status, 409, "programs try again after a 408, too");
+    let broken = super::stopped(*bad("it is no JSON".to_owned()), &done(1));
+    assert_eq!((broken.status, &*broken.code), (400, "bad-line"));
 }
