@@ -146,6 +146,7 @@ impl Bank<'_> {
     fn judge(&mut self) {
         self.judge_sums();
         self.learn();
+        self.judge_versions();
         self.order();
         self.judge_transfers();
         self.judge_states();
@@ -179,6 +180,16 @@ impl Bank<'_> {
                 let places = by.map(|it| it.place).chain([place]).collect();
                 self.note(format!("the accounts have {sum} together, of {total}"), places);
             }
+        }
+    }
+
+    /// What was acknowledged has a version: without one it would be left out of the order, as if it were in
+    /// doubt, and its loss be seen by nobody.
+    fn judge_versions(&mut self) {
+        let acknowledged = |it: &&Transfer<'_>| it.operation.answer().is_some();
+        let bare = self.transfers.values().filter(acknowledged).find(|it| it.version.is_none());
+        if let Some(place) = bare.map(|it| it.place) {
+            self.note("it was acknowledged, and nothing tells its version".to_owned(), vec![place]);
         }
     }
 

@@ -226,3 +226,10 @@ fn a_bank_that_nobody_read_in_the_end_shows_nothing() {
     ));
     less.is("bank", "invalid", "promises less than was asked for");
 }
+
+#[test]
+fn a_transfer_that_was_acknowledged_without_a_version_is_not_left_out() {
+    let bare = invoke(opened(), 1, 2, &ASKED);
+    let bare = bare.event(&format!("\"process\":1,\"type\":\"ok\",{},\"shard\":1", transfer(2)));
+    read(bare, 1, &OPENED).is("bank", "invalid", "nothing tells its version");
+}
