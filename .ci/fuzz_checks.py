@@ -8,15 +8,25 @@ BEYOND_SCHEMAS = {
     "bad-condition": "both If-Match and If-None-Match; a condition inside a transaction",
     "bad-cursor": "cursors are the server's own",
     "bad-key": "the bound counts bytes, maxLength characters",
+    "bad-line": "a schema says what a body is, not what its lines are",
+    "bad-manifest": "the same of its first line",
     "bad-max-staleness": "it goes with consistency=stale alone",
+    "bad-min-revision": "the same",
     "bad-parameter": "the bound of a prefix counts bytes",
     "bad-ttl": "a bound of a hundred years, in any unit",
+    "bad-wait": "it goes with If-None-Match alone",
     "body-timeout": "timeout=1ms may be over before the body is there",
     "key-needs-key64": "what a client library makes of dots in a path is its own matter",
     "repeated-parameter": "start and cursor, prefix and prefix64",
 }
 # Statuses that depend on what is stored and on the time that is given, not on the request's form.
 DEPENDING = {304, 307, 404, 409, 412, 421, 422, 503, 504, 507}
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(ctx, value):
+    """An import's body: what is drawn is text."""
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def problem_of(response):
